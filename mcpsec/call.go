@@ -1,0 +1,116 @@
+package mcpsec
+
+import (
+	"encoding/json"
+	"maps"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// A Call is one logical operation: a tool call, a resource read, a prompt, a
+// list, a notification, a custom method, or a request that the server sends to
+// the client (Outgoing).
+//
+// Controls must not write to the Call they receive. To change what later
+// controls and the handler see, pass on a shallow copy. A Call must not be used
+// after the handler it was given to has returned.
+type Call struct {
+	// ID is unique and time-ordered (UUID version 7, RFC 9562). The retries of a
+	// multi-round-trip call (SEP-2322) carry the ID of its first request.
+	ID string
+	// Parent is the ID of the call during which an outgoing call was made.
+	Parent string
+	// Method is the MCP method, for example "tools/call".
+	Method string
+	// Name is the tool name, prompt name, resource URI or completion reference;
+	// empty for methods that name nothing.
+	Name string
+	// Arguments are the arguments as received, or the parameters of a custom or
+	// outgoing method. They have passed [CheckJSON]. Nil when there are none.
+	// Never rewrite them in place.
+	Arguments json.RawMessage
+	// Principal is who asks. It is never empty: the lowest rung is anonymous.
+	Principal Principal
+	// Tool is what is known of the tool; nil when the call is not for a tool or
+	// the server offers none of that name.
+	Tool *Tool
+	// Outgoing is set for requests from the server to the client: sampling,
+	// elicitation and roots, sent directly or as inputRequests in a result.
+	Outgoing bool
+	// Round counts the runs of a multi-round-trip call: 0 is the first.
+	Round int
+	// Session and Client are recorded, never trusted: revision 2026-07-28 has no
+	// session, and a client names itself.
+	Session string
+	Client  string
+
+	flight *flight
+}
+
+// A Tool is what the guard knows of a tool the server offers.
+type Tool struct {
+	Name string
+	// Definition is the definition in the SDK's registry, live: what the next
+	// tools/list will send. Read only.
+	Definition *mcp.Tool
+	// Digest and Version identify the reviewed definition. They are empty until
+	// an attesting control sets them while the server is sealed.
+	Digest, Version string
+	// Guarded is set when the tool was added with AddTool, Wrap or WrapFor, so
+	// that a reply from any other handler is dropped.
+	Guarded bool
+}
+
+// A Finding is something a control noted of a call without refusing it: a refusal
+// in Observe mode, or the failure of a control that fails open.
+type Finding struct {
+	Control string
+	Denial  *Denial
+	// Failed is set when the control itself failed.
+	Failed bool
+}
+
+// Findings returns what controls noted so far, oldest first.
+func (c *Call) Findings() []Finding {
+	if c.flight == nil {
+		return nil
+	}
+	c.flight.mu.Lock()
+	defer c.flight.mu.Unlock()
+	return append([]Finding(nil), c.flight.findings...)
+}
+
+// Note attaches a fact for the audit record, for example which credential a
+// control issued. Never a secret. The last value of a key stays.
+func (c *Call) Note(key, value string) {
+	if c.flight == nil {
+		return
+	}
+	c.flight.mu.Lock()
+	defer c.flight.mu.Unlock()
+	if c.flight.notes == nil {
+		c.flight.notes = make(map[string]string)
+	}
+	c.flight.notes[key] = value
+}
+
+// Notes returns a copy of the facts noted so far; nil when there are none.
+func (c *Call) Notes() map[string]string {
+	if c.flight == nil {
+		return nil
+	}
+	c.flight.mu.Lock()
+	defer c.flight.mu.Unlock()
+	return maps.Clone(c.flight.notes)
+}
+
+// An Inventory is what a server offers, as a client would see it, when it is
+// sealed.
+type Inventory struct {
+	Server       *mcp.Implementation
+	Instructions string
+	Tools        []*Tool // sorted by name, each with its live definition
+	Prompts      []*mcp.Prompt
+	Resources    []*mcp.Resource
+	Templates    []*mcp.ResourceTemplate
+}

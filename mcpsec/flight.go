@@ -1,0 +1,184 @@
+package mcpsec
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// A flight is one logical call on its way through the guard, and the context in
+// which it travels: one allocation serves both. Its plain fields belong to the
+// goroutine that runs the chain.
+type flight struct {
+	parent context.Context
+	guard  *Guard
+	call   Call
+	req    mcp.Request
+	next   mcp.MethodHandler // middleware: what is inside the guard; nil at a handler
+	run    Handler           // handler: what runs it; nil in middleware
+	entry  *entry            // the guarded tool, if any
+	fault  *Denial           // found while the call was read; refused after audit and limit
+	frame  *frame            // where it arrived, if a frame is in use
+	token  *auth.TokenInfo
+
+	passed, erred uint64 // one bit a link
+	keeps         []kept
+	current       *Call   // as it left the outer chain
+	counted       bool    // a retry of a call that was already charged
+	runs          int     // of the guarded handler
+	asked         bool    // the last run asked the client for input
+	refused       *Denial // raised inside the handler
+	caps          *mcp.ClientCapabilities
+
+	deadline time.Time
+	lazy     atomic.Pointer[cancellable]
+
+	mu       sync.Mutex
+	findings []Finding
+	notes    map[string]string
+}
+
+type kept struct {
+	bit uint64
+	res mcp.Result
+	err error
+}
+
+func (f *flight) keep(bit uint64, res mcp.Result, err error) {
+	f.keeps = append(f.keeps, kept{bit, res, err})
+}
+
+func (f *flight) kept(bit uint64) (mcp.Result, error) {
+	for i := len(f.keeps) - 1; i >= 0; i-- {
+		if f.keeps[i].bit == bit {
+			return f.keeps[i].res, f.keeps[i].err
+		}
+	}
+	return nil, errSwallowed
+}
+
+type flightKey struct{}
+
+func flightFrom(ctx context.Context) *flight {
+	f, _ := ctx.Value(flightKey{}).(*flight)
+	return f
+}
+
+// The methods of context.Context. Most handlers never ask for Done, so the timer
+// behind the call's own deadline is made only when somebody does.
+
+type cancellable struct {
+	context.Context
+	cancel context.CancelFunc
+}
+
+// Deadline returns the earlier of the caller's deadline and the guard's.
+func (f *flight) Deadline() (time.Time, bool) {
+	d, ok := f.parent.Deadline()
+	if f.deadline.IsZero() || ok && d.Before(f.deadline) {
+		return d, ok
+	}
+	return f.deadline, true
+}
+
+// Done is closed when the caller cancels, goes away, or the deadline passes.
+func (f *flight) Done() <-chan struct{} {
+	if !f.bounded() {
+		return f.parent.Done()
+	}
+	return f.live().Done()
+}
+
+// Err follows the same rules as Done.
+func (f *flight) Err() error {
+	if l := f.lazy.Load(); l != nil {
+		return l.Err()
+	}
+	if err := f.parent.Err(); err != nil {
+		return err
+	}
+	if gone := f.callerGone(); gone != nil && gone.Err() != nil {
+		return context.Canceled
+	}
+	if !f.deadline.IsZero() && !time.Now().Before(f.deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// tokenKey is the key under which the SDK keeps a token in a context. It is not
+// exported; asking the SDK for the token of a context that listens reveals it.
+var tokenKey = func() (key any) {
+	auth.TokenInfoFromContext(keySpy{context.Background(), &key})
+	return key
+}()
+
+type keySpy struct {
+	context.Context
+	key *any
+}
+
+func (s keySpy) Value(key any) any {
+	*s.key = key
+	return nil
+}
+
+// Value finds the flight, and the token of this request instead of the one that
+// opened the session.
+func (f *flight) Value(key any) any {
+	if key == (flightKey{}) {
+		return f
+	}
+	if f.token != nil && key == tokenKey {
+		return f.token
+	}
+	if l := f.lazy.Load(); l != nil {
+		return l.Value(key) // so that child contexts are cancelled without a goroutine each
+	}
+	return f.parent.Value(key)
+}
+
+func (f *flight) bounded() bool { return !f.deadline.IsZero() || f.callerGone() != nil }
+
+// callerGone returns the context that ends when the caller's connection does, if
+// that means cancellation in the caller's protocol revision.
+func (f *flight) callerGone() context.Context {
+	if f.frame == nil {
+		return nil
+	}
+	return f.frame.gone
+}
+
+func (f *flight) live() *cancellable {
+	if l := f.lazy.Load(); l != nil {
+		return l
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l := f.lazy.Load(); l != nil {
+		return l
+	}
+	l := &cancellable{Context: f.parent}
+	if f.deadline.IsZero() {
+		l.Context, l.cancel = context.WithCancel(f.parent)
+	} else {
+		l.Context, l.cancel = context.WithDeadline(f.parent, f.deadline)
+	}
+	if gone := f.callerGone(); gone != nil {
+		stop, cancel := context.AfterFunc(gone, l.cancel), l.cancel
+		l.cancel = func() { stop(); cancel() }
+	}
+	f.lazy.Store(l)
+	return l
+}
+
+// land releases the timer of a flight that is over.
+func (f *flight) land() {
+	if l := f.lazy.Load(); l != nil {
+		l.cancel()
+	}
+}

@@ -1,0 +1,213 @@
+package mcpsec
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// A frame is one message as it arrived: the first enforcement point. It tells the
+// middleware who sent the message, and tells itself whether the middleware ever
+// saw it.
+type frame struct {
+	token     string
+	method    string
+	principal Principal
+	gone      context.Context // ends with the caller's connection; nil if that means nothing
+	seen      atomic.Bool
+	probe     *probe
+}
+
+// frameHeader carries a frame's token from the transport through the SDK to the
+// middleware, which removes it. Values from outside are removed at the frame and,
+// being unguessable, mean nothing without one.
+const frameHeader = "Mcpsec-Frame"
+
+// frames are the messages under way, by token.
+type frames struct {
+	once   sync.Once
+	secret string
+	count  atomic.Uint64
+	open   sync.Map // token -> *frame
+}
+
+func (fs *frames) begin(f *frame) {
+	fs.once.Do(func() { fs.secret = rand.Text() })
+	f.token = fs.secret + strconv.FormatUint(fs.count.Add(1), 36)
+	fs.open.Store(f.token, f)
+}
+
+func (fs *frames) end(f *frame) { fs.open.Delete(f.token) }
+
+// of returns the frame of a request; nil without one.
+func (fs *frames) of(extra *mcp.RequestExtra) *frame {
+	if extra == nil || extra.Header == nil {
+		return nil
+	}
+	token := extra.Header.Get(frameHeader)
+	if token == "" {
+		return nil
+	}
+	f, _ := fs.open.Load(token)
+	known, _ := f.(*frame)
+	return known
+}
+
+// Transport returns t with the guard's frame around it: every message is parsed
+// strictly before the SDK sees it, principals come from the peer, and what the SDK
+// rejects by itself (unknown methods, malformed parameters, calls before
+// initialization) or acts on before any middleware (cancellation) is recorded and
+// counted like every other call. Use it for stdio and in-memory transports:
+//
+//	server.Run(ctx, guard.Transport(&mcp.StdioTransport{}, peer))
+func (g *Guard) Transport(t mcp.Transport, peer Peer) mcp.Transport {
+	return &framedTransport{guard: g, inner: t, principal: peer.Principal()}
+}
+
+type framedTransport struct {
+	guard     *Guard
+	inner     mcp.Transport
+	principal Principal
+	probe     *probe
+}
+
+func (t *framedTransport) Connect(ctx context.Context) (mcp.Connection, error) {
+	conn, err := t.inner.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &framedConn{Connection: conn, transport: t, open: make(map[jsonrpc.ID]*frame)}, nil
+}
+
+type framedConn struct {
+	mcp.Connection
+	transport *framedTransport
+
+	mu    sync.Mutex
+	open  map[jsonrpc.ID]*frame // calls under way
+	notes [16]*frame            // the last notifications
+	noted int
+}
+
+// Read returns the next message the SDK may see.
+func (c *framedConn) Read(ctx context.Context) (jsonrpc.Message, error) {
+	for {
+		msg, err := c.Connection.Read(ctx)
+		if err != nil {
+			c.forget()
+			return nil, err
+		}
+		req, ok := msg.(*jsonrpc.Request)
+		if !ok {
+			return msg, nil // an answer; the sending middleware waits for it
+		}
+		pass, err := c.admit(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		if pass {
+			return req, nil
+		}
+	}
+}
+
+// admit looks at a request before the SDK does.
+func (c *framedConn) admit(ctx context.Context, req *jsonrpc.Request) (bool, error) {
+	t := c.transport
+	f := &frame{method: req.Method, principal: t.principal, probe: t.probe}
+	fault := checkParams(req)
+	if c.underWay(req) {
+		fault = codeMalformed.Deny("the request id is in use")
+	}
+	if fault != nil {
+		err := t.guard.unseen(ctx, f, fault)
+		if req.IsCall() {
+			return false, c.Connection.Write(ctx, &jsonrpc.Response{ID: req.ID, Error: err})
+		}
+		return false, nil
+	}
+	if !req.IsCall() {
+		switch req.Method {
+		case notifyInitialized, notifyRootsChanged, notifyProgress: // reach the middleware
+		case notifyCancelled:
+			return t.guard.unseen(ctx, f, nil) == nil, nil
+		default:
+			_ = t.guard.unseen(ctx, f, errRejected)
+			return false, nil
+		}
+	}
+	t.guard.frames.begin(f)
+	extra := &mcp.RequestExtra{}
+	if was, ok := req.Extra.(*mcp.RequestExtra); ok && was != nil {
+		*extra = *was
+	}
+	extra.Header = extra.Header.Clone()
+	if extra.Header == nil {
+		extra.Header = make(http.Header, 1)
+	}
+	extra.Header.Set(frameHeader, f.token)
+	req.Extra = extra
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if req.IsCall() {
+		c.open[req.ID] = f
+		return true, nil
+	}
+	// A notification is never answered; its frame stays until enough others came.
+	oldest := &c.notes[c.noted%len(c.notes)]
+	if c.noted++; *oldest != nil {
+		t.guard.frames.end(*oldest)
+	}
+	*oldest = f
+	return true, nil
+}
+
+// underWay reports whether a call of the same id is not answered yet.
+func (c *framedConn) underWay(req *jsonrpc.Request) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return req.IsCall() && c.open[req.ID] != nil
+}
+
+// Write sends a message, after recording an answer to a call the middleware never
+// saw and taking from it whatever it repeats of the request.
+func (c *framedConn) Write(ctx context.Context, msg jsonrpc.Message) error {
+	res, ok := msg.(*jsonrpc.Response)
+	if !ok {
+		return c.Connection.Write(ctx, msg)
+	}
+	c.mu.Lock()
+	f := c.open[res.ID]
+	delete(c.open, res.ID)
+	c.mu.Unlock()
+	if f != nil {
+		c.transport.guard.frames.end(f)
+		if !f.seen.Load() && res.Error != nil {
+			own := *res
+			own.Error = c.transport.guard.unseen(ctx, f, res.Error)
+			msg = &own
+		}
+	}
+	return c.Connection.Write(ctx, msg)
+}
+
+// forget drops the frames of a connection that has ended.
+func (c *framedConn) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range c.open {
+		c.transport.guard.frames.end(f)
+	}
+	clear(c.open)
+	for _, f := range c.notes {
+		if f != nil {
+			c.transport.guard.frames.end(f)
+		}
+	}
+}

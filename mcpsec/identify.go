@@ -1,0 +1,74 @@
+package mcpsec
+
+import (
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// statelessVersion is the first revision without sessions.
+const statelessVersion = "2026-07-28"
+
+// identify finds out who asks, best rung first, and takes from the request what
+// no handler may see.
+func (f *flight) identify() {
+	c := &f.call
+	up := flightFrom(f.parent) // a handler that calls another handler
+	if up != nil {
+		c.Parent, c.Principal = up.call.ID, up.call.Principal
+	}
+	extra := f.req.GetExtra()
+	if f.frame = f.guard.frames.of(extra); f.frame != nil {
+		f.frame.seen.Store(true)
+		c.Principal = f.frame.principal
+	}
+	if extra != nil {
+		f.token = extra.TokenInfo
+		if p, ok := tokenPrincipal(extra.TokenInfo); ok {
+			c.Principal = p
+		}
+		if extra.Header != nil {
+			extra.Header = handlerHeader(extra.Header)
+		}
+	}
+	if s, ok := f.req.GetSession().(*mcp.ServerSession); ok && s != nil {
+		c.Session = s.ID()
+		if p := s.InitializeParams(); p != nil && p.ClientInfo != nil {
+			c.Client = p.ClientInfo.Name
+		}
+	}
+	info, _ := f.meta()[mcp.MetaKeyClientInfo].(map[string]any)
+	if name, ok := info["name"].(string); ok {
+		c.Client = name
+	}
+}
+
+// meta returns the request's _meta; nil when there is none.
+func (f *flight) meta() map[string]any {
+	p := f.req.GetParams()
+	if p == nil || reflect.ValueOf(p).IsNil() {
+		return nil
+	}
+	return p.GetMeta()
+}
+
+// handlerHeader returns the request header without credentials, which no handler
+// may pass on (token passthrough), and without the mirrored MCP headers unless
+// the revision is one in which the SDK compares them with the body.
+func handlerHeader(h http.Header) http.Header {
+	clean := h.Clone()
+	for _, name := range []string{"Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key", "Dpop", frameHeader} {
+		clean.Del(name)
+	}
+	if h.Get("Mcp-Protocol-Version") >= statelessVersion {
+		return clean
+	}
+	for name := range clean {
+		if name == "Mcp-Method" || name == "Mcp-Name" || strings.HasPrefix(name, "Mcp-Param-") {
+			delete(clean, name)
+		}
+	}
+	return clean
+}

@@ -1,0 +1,244 @@
+package mcpsec
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// A multi-round-trip call (SEP-2322) asks the client for input in its result and
+// is sent again with the answers. The state the client echoes is its own to forge,
+// so the guard seals it: to principal, method, name, arguments and the questions
+// asked, with an expiry, for one use.
+
+// round is what the guard seals around the handler's own request state.
+type round struct {
+	ID     string   `json:"id"`
+	Round  int      `json:"n"`
+	Method string   `json:"m"`
+	Name   string   `json:"t"`
+	Digest []byte   `json:"d"` // of the arguments
+	Asked  []string `json:"q"`
+	State  string   `json:"s"`
+}
+
+const purposeRound = "round"
+
+// maxRounds bounds the rounds of one logical call, as the SDK's client does.
+const maxRounds = 10
+
+// readRound opens the state of a retry, or refuses the call.
+func (f *flight) readRound(answers mcp.InputResponseMap, state *string) {
+	if *state == "" && answers == nil {
+		return
+	}
+	g, c := f.guard, &f.call
+	forged := func(why string) {
+		f.reject(codeForgedState.Deny("this is no answer to a question of this server: " + why))
+	}
+	var r round
+	if err := g.seal.open(purposeRound, c.Principal, g.now(), *state, &r); err != nil {
+		forged("the request state is unknown or has expired")
+		return
+	}
+	switch {
+	case r.Method != c.Method || r.Name != c.Name:
+		forged("the request state belongs to another operation")
+		return
+	case !slices.Equal(r.Digest, argumentsDigest(c.Arguments)):
+		forged("the arguments have changed")
+		return
+	case r.Round >= maxRounds:
+		forged("too many rounds")
+		return
+	}
+	for id := range answers {
+		if !slices.Contains(r.Asked, id) {
+			forged("an answer to what was not asked")
+			return
+		}
+	}
+	issuedHere := g.pending.take(r.ID, r.Round)
+	if !issuedHere && !g.seal.shared {
+		forged("the request state was used before")
+		return
+	}
+	f.counted = issuedHere // another replica's call is charged again: this one cannot tell a replay
+	c.ID, c.Round = r.ID, r.Round+1
+	f.own(r.State)
+}
+
+// own gives the handler its own state back, in parameters of the guard's own.
+func (f *flight) own(state string) {
+	switch r := f.req.(type) {
+	case *mcp.CallToolRequest:
+		p := *r.Params
+		p.RequestState = state
+		r.Params = &p
+	case *mcp.GetPromptRequest:
+		p := *r.Params
+		p.RequestState = state
+		r.Params = &p
+	case *mcp.ReadResourceRequest:
+		p := *r.Params
+		p.RequestState = state
+		r.Params = &p
+	}
+}
+
+// argumentsDigest does not depend on member order or white space: clients encode
+// the arguments anew for a retry.
+func argumentsDigest(raw json.RawMessage) []byte {
+	var v any
+	if len(raw) > 0 {
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.UseNumber()
+		if err := d.Decode(&v); err != nil {
+			v = string(raw)
+		}
+	}
+	canonical, _ := json.Marshal(v) // what JSON decoded to encodes
+	sum := sha256.Sum256(canonical)
+	return sum[:]
+}
+
+// asks returns the questions in a result and where its request state is kept.
+func asks(res mcp.Result) (mcp.InputRequestMap, *string) {
+	switch r := res.(type) {
+	case *mcp.CallToolResult:
+		return r.InputRequests, &r.RequestState
+	case *mcp.GetPromptResult:
+		return r.InputRequests, &r.RequestState
+	case *mcp.ReadResourceResult:
+		return r.InputRequests, &r.RequestState
+	}
+	return nil, nil
+}
+
+// settle ends a call inside the chain, so that what it refuses is recorded: it
+// decides about each question to the client and seals the request state. The
+// result is the guard's own copy.
+func (f *flight) settle(ctx context.Context, res mcp.Result, err error) (mcp.Result, error) {
+	if err != nil || res == nil {
+		return nil, err
+	}
+	questions, state := asks(res)
+	if questions == nil {
+		return res, nil
+	}
+	if f.call.Outgoing {
+		return res, nil
+	}
+	if d := f.mayAsk(questions); d != nil {
+		d.Control = "guard"
+		return nil, d
+	}
+	for _, id := range slices.Sorted(maps.Keys(questions)) {
+		if err := f.guard.decideQuestion(ctx, f, questions[id]); err != nil {
+			return nil, err
+		}
+	}
+	g, c := f.guard, &f.call
+	now := g.now()
+	until := now.Add(g.settings.InputTTL)
+	if !g.pending.put(c.ID, c.Round, now, until) {
+		d := codeTooManyPending.Deny("too many calls wait for input").After(g.settings.InputTTL)
+		d.Control = "guard"
+		return nil, d
+	}
+	r := round{
+		ID: c.ID, Round: c.Round, Method: c.Method, Name: c.Name, Digest: argumentsDigest(c.Arguments),
+		Asked: slices.Sorted(maps.Keys(questions)), State: *state,
+	}
+	*state, err = g.seal.seal(purposeRound, c.Principal, until, r)
+	return res, err
+}
+
+// mayAsk holds the questions to what the client declared it can answer.
+func (f *flight) mayAsk(questions mcp.InputRequestMap) *Denial {
+	caller, ok := f.req.(interface {
+		ClientCapabilities() *mcp.ClientCapabilities
+	})
+	if !ok {
+		return nil
+	}
+	has := caller.ClientCapabilities()
+	if has == nil {
+		has = &mcp.ClientCapabilities{}
+	}
+	var need mcp.ClientCapabilities
+	missing := false
+	for _, q := range questions {
+		switch q.(type) {
+		case *mcp.ElicitParams:
+			if has.Elicitation == nil {
+				missing, need.Elicitation = true, &mcp.ElicitationCapabilities{}
+			}
+		case *mcp.CreateMessageParams, *mcp.CreateMessageWithToolsParams:
+			if has.Sampling == nil {
+				missing, need.Sampling = true, &mcp.SamplingCapabilities{}
+			}
+		case *mcp.ListRootsParams:
+			if has.RootsV2 == nil {
+				missing, need.RootsV2 = true, &mcp.RootCapabilities{}
+			}
+		}
+	}
+	if !missing {
+		return nil
+	}
+	f.caps = &need
+	return codeMissingCapability.Deny("the client did not declare a capability this operation needs")
+}
+
+// missingCapability is the data of the error that SEP-2575 defines.
+func (f *flight) missingCapability() json.RawMessage {
+	raw, _ := json.Marshal(mcp.MissingRequiredClientCapabilityData{RequiredCapabilities: f.caps})
+	return raw
+}
+
+// maxPending bounds the calls that wait for input.
+const maxPending = 10_000
+
+// pendingRounds knows the states that were issued and not yet used.
+type pendingRounds struct {
+	mu    sync.Mutex
+	until map[string]time.Time
+}
+
+func pendingKey(id string, n int) string { return fmt.Sprintf("%s/%d", id, n) }
+
+func (p *pendingRounds) put(id string, n int, now, until time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.until) >= maxPending {
+		maps.DeleteFunc(p.until, func(_ string, t time.Time) bool { return now.After(t) })
+		if len(p.until) >= maxPending {
+			return false
+		}
+	}
+	if p.until == nil {
+		p.until = make(map[string]time.Time)
+	}
+	p.until[pendingKey(id, n)] = until
+	return true
+}
+
+// take reports whether the state was issued by this process and is unused, and
+// uses it up.
+func (p *pendingRounds) take(id string, n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := pendingKey(id, n)
+	_, ok := p.until[key]
+	delete(p.until, key)
+	return ok
+}

@@ -1,0 +1,225 @@
+package mcpsec
+
+import (
+	"context"
+	"hash/maphash"
+	"reflect"
+	"runtime"
+	"sync"
+	"weak"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// sending is the guard's sending middleware. Requests to the client (sampling,
+// elicitation, roots) pass the chain as outgoing calls: what the client answers
+// comes back here and nowhere else. Notifications that a caller may not see are
+// dropped.
+func (g *Guard) sending(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (res mcp.Result, err error) {
+		g.checkCaller(1)
+		switch method {
+		case methodSample, methodElicit, methodListRoots:
+			f := g.outgoing(ctx, method, req.GetParams())
+			f.req, f.next = req, next
+			defer f.contain(&res, &err)
+			return f.decide()
+		case notifyToolsChanged, notifyPromptsChanged, notifyResourcesChanged:
+			if !g.sessions.news(ctx, g, req, method) {
+				return nil, nil //nolint:nilnil // a notification has neither
+			}
+		case notifyResourceUpdated:
+			if !g.mayHear(ctx, req) {
+				return nil, nil //nolint:nilnil // a notification has neither
+			}
+		}
+		return next(ctx, method, req)
+	}
+}
+
+// outgoing begins a call from the server to the client, made in the course of the
+// call whose context it gets, if any.
+func (g *Guard) outgoing(ctx context.Context, method string, params any) *flight {
+	f := &flight{parent: ctx, guard: g}
+	c := &f.call
+	c.flight, c.Method, c.ID, c.Outgoing = f, method, newID(g.now()), true
+	if up := flightFrom(ctx); up != nil {
+		c.Parent, c.Name, c.Principal, c.Tool = up.call.ID, up.call.Name, up.call.Principal, up.call.Tool
+		c.Session, c.Client = up.call.Session, up.call.Client
+	}
+	c.Arguments = f.marshal(params)
+	return f
+}
+
+// decideQuestion decides about a question that travels in a result as about the
+// same question sent directly.
+func (g *Guard) decideQuestion(ctx context.Context, up *flight, q mcp.InputRequest) error {
+	var method string
+	switch q.(type) {
+	case *mcp.ElicitParams:
+		method = methodElicit
+	case *mcp.ListRootsParams:
+		method = methodListRoots
+	default:
+		method = methodSample
+	}
+	f := g.outgoing(ctx, method, q)
+	f.req = up.req
+	f.next = func(context.Context, string, mcp.Request) (mcp.Result, error) { return &mcp.ElicitResult{}, nil }
+	_, err := g.outer(f, &f.call)
+	return err
+}
+
+// mayHear reports whether the principal of the session may read the resource it
+// is told about.
+func (g *Guard) mayHear(ctx context.Context, req mcp.Request) bool {
+	ss, ok := req.GetSession().(*mcp.ServerSession)
+	p, isUpdate := req.GetParams().(*mcp.ResourceUpdatedNotificationParams)
+	if !ok || !isUpdate {
+		return true
+	}
+	return g.visible(ctx, g.sessions.call(ss, methodReadResource, p.URI))
+}
+
+// A sessionBook remembers, as long as a session lives, whose it is and what that
+// principal was last known to see.
+type sessionBook struct {
+	mu    sync.Mutex
+	pages map[weak.Pointer[mcp.ServerSession]]*sessionPage
+}
+
+type sessionPage struct {
+	principal Principal
+	seen      map[string]uint64 // by notification: fingerprint of the visible list
+}
+
+// open notes whose session it is, and what is visible at this moment.
+func (b *sessionBook) open(ctx context.Context, g *Guard, ss *mcp.ServerSession, p Principal) {
+	seen := g.fingerprints(ctx, ss, p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	key := weak.Make(ss)
+	if _, known := b.pages[key]; !known {
+		if b.pages == nil {
+			b.pages = make(map[weak.Pointer[mcp.ServerSession]]*sessionPage)
+		}
+		runtime.AddCleanup(ss, b.forget, key)
+	}
+	b.pages[key] = &sessionPage{principal: p, seen: seen}
+}
+
+func (b *sessionBook) forget(key weak.Pointer[mcp.ServerSession]) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.pages, key)
+}
+
+// meetSession notes whose session it is when one begins.
+func (f *flight) meetSession(ctx context.Context) {
+	switch f.call.Method {
+	case methodInitialize, methodDiscover, methodListen:
+		if ss, ok := f.req.GetSession().(*mcp.ServerSession); ok && ss != nil {
+			f.guard.sessions.open(ctx, f.guard, ss, f.call.Principal)
+		}
+	}
+}
+
+// call describes an operation of the session's principal.
+func (b *sessionBook) call(ss *mcp.ServerSession, method, name string) *Call {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := &Call{Method: method, Name: name}
+	if page := b.pages[weak.Make(ss)]; page != nil {
+		c.Principal = page.principal
+	}
+	return c
+}
+
+// news reports whether a list changed for the session's principal since it last
+// heard of it. Who may see nothing of a change learns nothing of it.
+func (b *sessionBook) news(ctx context.Context, g *Guard, req mcp.Request, method string) bool {
+	ss, ok := req.GetSession().(*mcp.ServerSession)
+	if !ok {
+		return true
+	}
+	now := g.fingerprints(ctx, ss, b.call(ss, "", "").Principal)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	page := b.pages[weak.Make(ss)]
+	if page == nil {
+		return len(g.auth) == 0 // nobody asked anything in this session yet
+	}
+	changed := page.seen[method] != now[method]
+	page.seen = now
+	return changed
+}
+
+var fingerprintSeed = maphash.MakeSeed()
+
+// fingerprints sums up what the principal may see: names and identities.
+func (g *Guard) fingerprints(ctx context.Context, ss *mcp.ServerSession, p Principal) map[string]uint64 {
+	all, err := listEverything(ctx, g.sdk, ss)
+	if err != nil {
+		return nil
+	}
+	sums := make(map[string]uint64, 3)
+	add := func(notification, method, name string, item any) {
+		c := &Call{Method: method, Name: name, Principal: p}
+		if method == methodCallTool {
+			if c.Tool = g.tool(name); c.Tool == nil {
+				return
+			}
+		}
+		if !g.visible(ctx, c) {
+			return
+		}
+		var h maphash.Hash
+		h.SetSeed(fingerprintSeed)
+		_, _ = h.WriteString(name) // a hash never fails
+		sums[notification] += h.Sum64() ^ uint64(reflect.ValueOf(item).Pointer())
+	}
+	for _, t := range all.Tools {
+		add(notifyToolsChanged, methodCallTool, t.Name, t)
+	}
+	for _, p := range all.Prompts {
+		add(notifyPromptsChanged, methodGetPrompt, p.Name, p)
+	}
+	for _, r := range all.Resources {
+		add(notifyResourcesChanged, methodReadResource, r.URI, r)
+	}
+	for _, t := range all.Templates {
+		add(notifyResourcesChanged, methodReadResource, t.URITemplate, t)
+	}
+	return sums
+}
+
+// hear narrows what a listener subscribes to: the SDK subscribes from inside
+// subscriptions/listen, where no middleware sees it.
+func (f *flight) hear(ctx context.Context, call *Call, r *mcp.SubscriptionsListenRequest) mcp.Request {
+	if r.Params == nil || r.Params.Notifications == nil {
+		return r
+	}
+	params := *r.Params
+	wanted := *params.Notifications
+	wanted.ResourceSubscriptions = nil
+	for _, uri := range r.Params.Notifications.ResourceSubscriptions {
+		if f.maySubscribe(ctx, call, uri) {
+			wanted.ResourceSubscriptions = append(wanted.ResourceSubscriptions, uri)
+		}
+	}
+	params.Notifications = &wanted
+	return &mcp.SubscriptionsListenRequest{Session: r.Session, Params: &params, Extra: r.Extra}
+}
+
+// maySubscribe decides about one subscription as about resources/subscribe.
+func (f *flight) maySubscribe(ctx context.Context, call *Call, uri string) bool {
+	sub := &flight{parent: ctx, guard: f.guard, req: f.req, frame: f.frame}
+	c := &sub.call
+	*c = *call
+	c.flight, c.ID, c.Parent, c.Method, c.Name = sub, newID(f.guard.now()), call.ID, methodSubscribe, uri
+	c.Arguments = nil
+	sub.next = func(context.Context, string, mcp.Request) (mcp.Result, error) { return &mcp.DiscoverResult{}, nil }
+	sub.checkSubscription(uri)
+	_, err := f.guard.outer(sub, c)
+	return err == nil
+}

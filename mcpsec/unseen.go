@@ -1,0 +1,72 @@
+package mcpsec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+var errRejected = errors.New("unknown notification")
+
+// checkParams reports what is wrong with the raw parameters of a request.
+func checkParams(req *jsonrpc.Request) *Denial {
+	if len(req.Params) == 0 {
+		return nil
+	}
+	if err := CheckJSON(req.Params); err != nil {
+		return codeMalformed.Deny("params: " + err.Error()).Because(err)
+	}
+	return nil
+}
+
+// unseen takes a message through the chain that no middleware will see or has
+// seen, so that it is recorded and counted. A nil fault means the message may go
+// on. The error is what to answer; it repeats nothing of the request.
+func (g *Guard) unseen(ctx context.Context, fr *frame, fault error) error {
+	f := &flight{parent: ctx, guard: g, frame: fr}
+	f.call = Call{flight: f, ID: newID(g.now()), Method: fr.method, Principal: fr.principal}
+	if fault != nil {
+		f.fault = AsDenial(fault)
+		if f.fault == nil {
+			f.fault = codeRejected.Deny(rejection(fault)).Because(fault)
+		}
+	}
+	f.next = func(context.Context, string, mcp.Request) (mcp.Result, error) { return nil, nil } //nolint:nilnil // a notification has neither
+	_, err := g.through(f)
+	d := AsDenial(err)
+	switch {
+	case d == nil:
+		return err
+	case d.Code == codeRejected.Name:
+		return &jsonrpc.Error{Code: wireCode(fault), Message: d.Reason}
+	}
+	_, err = toWire(&f.call, d)
+	return err
+}
+
+// rejection says what the SDK rejected in words that hold nothing of the request.
+func rejection(err error) string {
+	switch code := wireCode(err); code {
+	case jsonrpc.CodeMethodNotFound:
+		return "method not found"
+	case jsonrpc.CodeInvalidParams:
+		return "invalid params"
+	case jsonrpc.CodeInvalidRequest:
+		return "invalid request"
+	case mcp.CodeUnsupportedProtocolVersion:
+		return "unsupported protocol version"
+	default:
+		return fmt.Sprintf("rejected (%d)", code)
+	}
+}
+
+func wireCode(err error) int64 {
+	var wire *jsonrpc.Error
+	if errors.As(err, &wire) {
+		return wire.Code
+	}
+	return 0
+}
