@@ -59,6 +59,8 @@ type Tool struct {
 	// Guarded is set when the tool was added with AddTool, Wrap or WrapFor, so
 	// that a reply from any other handler is dropped.
 	Guarded bool
+
+	entry *entry
 }
 
 // A Finding is something a control noted of a call without refusing it: a refusal

@@ -106,12 +106,9 @@ func (d *Denial) After(wait time.Duration) *Denial {
 
 // AsDenial finds the Denial in err, or returns nil.
 func AsDenial(err error) *Denial {
-	if d, ok := err.(*Denial); ok { //nolint:errorlint // the fast path; the slow one follows
-		return d
+	if err == nil {
+		return nil
 	}
-	var d *Denial
-	if errors.As(err, &d) {
-		return d
-	}
-	return nil
+	d, _ := errors.AsType[*Denial](err)
+	return d
 }

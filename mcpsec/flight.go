@@ -18,12 +18,14 @@ type flight struct {
 	guard  *Guard
 	call   Call
 	req    mcp.Request
-	next   mcp.MethodHandler // middleware: what is inside the guard; nil at a handler
-	run    Handler           // handler: what runs it; nil in middleware
+	next   mcp.MethodHandler // in middleware: what lies inside the guard
+	run    Handler           // otherwise: what the call runs
+	byHand bool              // begun at a handler, without middleware
 	entry  *entry            // the guarded tool, if any
 	fault  *Denial           // found while the call was read; refused after audit and limit
 	frame  *frame            // where it arrived, if a frame is in use
 	token  *auth.TokenInfo
+	began  time.Time
 
 	passed, erred uint64 // one bit a link
 	keeps         []kept

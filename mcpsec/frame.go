@@ -85,6 +85,12 @@ func (t *framedTransport) Connect(ctx context.Context) (mcp.Connection, error) {
 	return &framedConn{Connection: conn, transport: t, open: make(map[jsonrpc.ID]*frame)}, nil
 }
 
+// SupportsProtocolVersion asks the transport inside, as mcp.ProtocolVersionSupporter.
+func (t *framedTransport) SupportsProtocolVersion(version string) bool {
+	inner, ok := t.inner.(mcp.ProtocolVersionSupporter)
+	return !ok || inner.SupportsProtocolVersion(version)
+}
+
 type framedConn struct {
 	mcp.Connection
 	transport *framedTransport

@@ -124,7 +124,7 @@ func runTyped[In, Out any](ctx context.Context, f *flight, req *mcp.CallToolRequ
 // joined returns the flight the middleware began for exactly this handler.
 func (e *entry) joined(ctx context.Context) *flight {
 	f := flightFrom(ctx)
-	if f == nil || f.entry != e || f.next == nil || f.current == nil || f.runs > 0 && !f.asked {
+	if f == nil || f.entry != e || f.byHand || f.current == nil || f.runs > 0 && !f.asked {
 		return nil
 	}
 	return f
@@ -143,7 +143,7 @@ func (e *entry) serve(ctx context.Context, req *mcp.CallToolRequest, run Handler
 		r, _ := res.(*mcp.CallToolResult)
 		f.endRun(r, err)
 	} else {
-		f = &flight{parent: ctx, guard: e.guard, req: req, run: run, entry: e}
+		f = &flight{parent: ctx, guard: e.guard, req: req, run: run, byHand: true, entry: e, began: e.guard.now()}
 		defer f.contain(&res, &err)
 		f.arrive(methodCallTool)
 		res, err = f.decide()
@@ -174,7 +174,7 @@ func (f *flight) endRun(res *mcp.CallToolResult, err error) {
 
 // atHandler returns the arguments a typed handler has decoded.
 func (f *flight) atHandler() json.RawMessage {
-	if f.current != nil && f.next != nil {
+	if f.current != nil && !f.byHand {
 		return f.current.Arguments
 	}
 	return f.call.Arguments

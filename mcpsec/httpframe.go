@@ -70,7 +70,7 @@ func (g *Guard) serveMessage(w http.ResponseWriter, r *http.Request, h http.Hand
 	r.Header.Set(frameHeader, f.token)
 	status := &statusRecorder{ResponseWriter: w}
 	h.ServeHTTP(status, r)
-	if req.IsCall() && !f.seen.Load() && r.Context().Err() == nil {
+	if req.IsCall() && status.code >= http.StatusBadRequest && !f.seen.Load() {
 		_ = g.unseen(context.WithoutCancel(r.Context()), f, &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: http.StatusText(status.code)})
 	}
 }

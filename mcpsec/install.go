@@ -40,8 +40,8 @@ func (f *flight) findTool() {
 		}
 		return
 	}
-	if f.call.Tool = f.guard.tool(f.call.Name); f.call.Tool != nil && f.call.Tool.Guarded {
-		f.entry = f.guard.entries[f.call.Name] // the map does not change once sealed
+	if f.call.Tool = f.guard.tool(f.call.Name); f.call.Tool != nil {
+		f.entry = f.call.Tool.entry
 	}
 }
 
@@ -165,7 +165,7 @@ func (g *Guard) take(s *mcp.Server, all everything) (*offer, error) {
 		}
 		tool := &Tool{Name: t.Name, Definition: t}
 		if e := g.entries[t.Name]; e != nil {
-			tool.Guarded = true
+			tool.Guarded, tool.entry = true, e
 			if e.marker != nil && !e.registered(t) {
 				foreign = append(foreign, t.Name)
 			}

@@ -220,9 +220,6 @@ func clonePtr[T any](p *T) *T {
 // checkSubscription refuses a subscription to what the server cannot offer: the
 // SDK takes any URI and remembers it.
 func (f *flight) checkSubscription(uri string) {
-	if f.next == nil {
-		return
-	}
 	if !f.guard.offersResource(f.parent, f.req, uri) {
 		f.reject(codeUnknownResource.Deny("unknown resource"))
 	}

@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
-	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -15,8 +14,11 @@ import (
 // receiving is the guard's receiving middleware: the second enforcement point.
 func (g *Guard) receiving(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (res mcp.Result, err error) {
-		g.checkCaller(0)
-		f := &flight{parent: ctx, guard: g, next: next, req: req}
+		now := g.now()
+		if method != methodCallTool || now.Nanosecond()%checkEvery == 0 {
+			g.checkCaller(0)
+		}
+		f := &flight{parent: ctx, guard: g, next: next, req: req, began: now}
 		defer f.contain(&res, &err)
 		f.arrive(method)
 		return f.decide()
@@ -60,6 +62,10 @@ func (f *flight) contain(res *mcp.Result, err *error) {
 	}
 }
 
+// checkEvery thins out the check of who calls the middleware, on the path of tool
+// calls only: it costs a seventh of the guard. A session begins with other methods.
+const checkEvery = 8
+
 // checkCaller makes sure that the SDK itself calls our middleware, and not some
 // middleware that was added later and so wraps around it. Side 0 receives, 1 sends.
 func (g *Guard) checkCaller(side int) {
@@ -67,9 +73,13 @@ func (g *Guard) checkCaller(side int) {
 	if runtime.Callers(3, pc[:]) == 0 || g.callers[side].Load() == pc[0] {
 		return
 	}
-	frame, _ := runtime.CallersFrames(pc[:]).Next()
+	g.newCaller(side, pc[0])
+}
+
+func (g *Guard) newCaller(side int, pc uintptr) {
+	frame, _ := runtime.CallersFrames([]uintptr{pc}).Next()
 	if strings.HasPrefix(frame.Function, sdkPackage) {
-		g.callers[side].Store(pc[0])
+		g.callers[side].Store(pc)
 		return
 	}
 	if !g.outflanked.Swap(true) {
@@ -83,11 +93,10 @@ var sdkPackage = reflect.TypeFor[mcp.Server]().PkgPath() + "."
 // in fault, to be refused after the record and the rate limit.
 func (f *flight) arrive(method string) {
 	g, c := f.guard, &f.call
-	now := g.now()
-	c.flight, c.Method, c.ID = f, method, newID(now)
+	c.flight, c.Method, c.ID = f, method, newID(f.began)
 	f.identify()
 	if method != methodListen && g.settings.CallTimeout > 0 {
-		f.deadline = time.Now().Add(g.settings.CallTimeout)
+		f.deadline = f.began.Add(g.settings.CallTimeout)
 	}
 	f.readParams()
 	if len(c.Arguments) > g.settings.MaxBytes {
@@ -197,7 +206,7 @@ func (f *flight) inadmissible(call *Call) *Denial {
 	switch {
 	case f.fault != nil:
 		return f.fault
-	case f.next == nil && g.state.Load() == stateOpen:
+	case f.byHand && g.state.Load() == stateOpen:
 		return nil // a handler wrapped by hand needs no server
 	case g.state.Load() != stateSealed:
 		return codeNotInstalled.Deny("")
@@ -220,7 +229,7 @@ func dispatch(ctx context.Context, call *Call) (mcp.Result, error) {
 		return nil, codeControlFailed.Deny("").Because(fmt.Errorf("a control %w", errNoDerive))
 	}
 	f.current = call
-	if f.entry == nil || f.next == nil {
+	if f.entry == nil || f.byHand {
 		res, err := f.guard.inner(ctx, call)
 		return f.settle(ctx, res, err)
 	}

@@ -64,8 +64,8 @@ func (g *Guard) decideQuestion(ctx context.Context, up *flight, q mcp.InputReque
 		method = methodSample
 	}
 	f := g.outgoing(ctx, method, q)
-	f.req = up.req
-	f.next = func(context.Context, string, mcp.Request) (mcp.Result, error) { return &mcp.ElicitResult{}, nil }
+	f.req, f.byHand = up.req, up.byHand
+	f.run = func(context.Context, *Call) (mcp.Result, error) { return &mcp.ElicitResult{}, nil }
 	_, err := g.outer(f, &f.call)
 	return err
 }
@@ -218,7 +218,7 @@ func (f *flight) maySubscribe(ctx context.Context, call *Call, uri string) bool 
 	*c = *call
 	c.flight, c.ID, c.Parent, c.Method, c.Name = sub, newID(f.guard.now()), call.ID, methodSubscribe, uri
 	c.Arguments = nil
-	sub.next = func(context.Context, string, mcp.Request) (mcp.Result, error) { return &mcp.DiscoverResult{}, nil }
+	sub.run = func(context.Context, *Call) (mcp.Result, error) { return &mcp.DiscoverResult{}, nil }
 	sub.checkSubscription(uri)
 	_, err := f.guard.outer(sub, c)
 	return err == nil

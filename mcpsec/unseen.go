@@ -34,7 +34,7 @@ func (g *Guard) unseen(ctx context.Context, fr *frame, fault error) error {
 			f.fault = codeRejected.Deny(rejection(fault)).Because(fault)
 		}
 	}
-	f.next = func(context.Context, string, mcp.Request) (mcp.Result, error) { return nil, nil } //nolint:nilnil // a notification has neither
+	f.run = func(context.Context, *Call) (mcp.Result, error) { return nil, nil } //nolint:nilnil // a notification has neither
 	_, err := g.through(f)
 	d := AsDenial(err)
 	switch {
