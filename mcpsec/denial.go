@@ -70,10 +70,13 @@ type Denial struct {
 	Code       string        // stable name, such as "ratelimit.exceeded"
 	Kind       Kind          // how it looks on the wire
 	Control    string        // which control refused; the guard fills it in
-	Reason     string        // safe to show a model
+	Reason     string        // safe to show the caller; may quote the caller's own arguments
 	Detail     string        // for the operator's log only
 	RetryAfter time.Duration // when a retry may succeed; 0 when unknown
 	CallID     string        // the guard fills it in
+	// Failure is set when the control could not decide, for example because a
+	// store is down: FailOpen lets such a call pass.
+	Failure bool
 
 	cause error
 }
@@ -95,6 +98,12 @@ func (d *Denial) Because(err error) *Denial {
 	if err != nil && d.Detail == "" {
 		d.Detail = err.Error()
 	}
+	return d
+}
+
+// AsFailure marks the refusal as the control's own failure, and returns d.
+func (d *Denial) AsFailure() *Denial {
+	d.Failure = true
 	return d
 }
 

@@ -383,7 +383,9 @@ func TestEdgeHTTPLyingHeaders(t *testing.T) {
 // sends none.
 func TestEdgeHTTPFabricatedInitialization(t *testing.T) {
 	t.Parallel()
-	echo := func(_ context.Context, _ *mcp.CallToolRequest, in webArgs) (string, error) { return "ran " + in.Text, nil }
+	echo := func(_ context.Context, _ *mcp.CallToolRequest, in webArgs) (string, error) {
+		return "ran " + in.Text, nil
+	}
 	call := func(t *testing.T, p *httpx.Peer, text string) (string, error) {
 		t.Helper()
 		return webSaw(p.With("Mcp-Protocol-Version", httpx.Sessions).CallTool(t, "look", map[string]any{"text": text}))
@@ -879,7 +881,10 @@ func TestHTTPAmbiguousBody(t *testing.T) {
 			t.Parallel()
 			ran := func() (webTool, chan string) {
 				c := make(chan string, 1)
-				return func(_ context.Context, _ *mcp.CallToolRequest, in webArgs) (string, error) { c <- in.Text; return "", nil }, c
+				return func(_ context.Context, _ *mcp.CallToolRequest, in webArgs) (string, error) {
+					c <- in.Text
+					return "", nil
+				}, c
 			}
 			t.Run("bare", func(t *testing.T) {
 				t.Parallel()

@@ -126,6 +126,7 @@ func New(controls ...Control) (*Guard, error) {
 		faults = append(faults, g.build())
 	}
 	if err := errors.Join(faults...); err != nil {
+		_ = g.Close() // what the other controls had opened; the fault is the news
 		return nil, fmt.Errorf("mcpsec: %w", err)
 	}
 	return g, nil
@@ -195,7 +196,10 @@ func (g *Guard) build() error {
 		case l.Stage <= StageLimit && !admitted:
 			g.outer, admitted = admit(g.outer), true
 		}
-		if *chain = l.around(*chain); *chain == nil {
+		if err := safely(func() { *chain = l.around(*chain) }); err != nil {
+			return fmt.Errorf("control %s: Wrap: %w", l.Name, err)
+		}
+		if *chain == nil {
 			return fmt.Errorf("control %s: Wrap returned nil", l.Name)
 		}
 		if _, ok := as[Authorizer](l.control); ok && l.mode == Enforce {

@@ -89,15 +89,15 @@ func (l *link) refuse(ctx context.Context, call *Call, d *Denial) (mcp.Result, e
 	if d.Control == "" {
 		d.Control = l.Name
 	}
-	if l.mode != Observe {
+	if l.mode != Observe && !(l.failOpen && d.Failure) {
 		return nil, d
 	}
-	return l.letPass(ctx, call, Finding{Control: l.Name, Denial: d})
+	return l.letPass(ctx, call, Finding{Control: l.Name, Denial: d, Failed: d.Failure})
 }
 
 // fail handles a control that could not decide.
 func (l *link) fail(ctx context.Context, call *Call, err error) (mcp.Result, error) {
-	d := codeControlFailed.Deny("").Because(fmt.Errorf("control %s: %w", l.Name, err))
+	d := codeControlFailed.Deny("").Because(fmt.Errorf("control %s: %w", l.Name, err)).AsFailure()
 	d.Control = l.Name
 	if !l.lenient() {
 		return nil, d

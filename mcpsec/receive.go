@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -99,8 +100,13 @@ func (f *flight) arrive(method string) {
 		f.deadline = f.began.Add(g.settings.CallTimeout)
 	}
 	f.readParams()
-	if len(c.Arguments) > g.settings.MaxBytes {
-		f.reject(codeMalformed.Deny(fmt.Sprintf("arguments are larger than %d bytes", g.settings.MaxBytes)))
+	f.checkArguments()
+}
+
+func (f *flight) checkArguments() {
+	c, most := &f.call, f.guard.settings.MaxBytes
+	if len(c.Arguments) > most {
+		f.reject(codeMalformed.Deny(fmt.Sprintf("arguments are larger than %d bytes", most)))
 	} else if c.Arguments != nil {
 		if err := CheckJSON(c.Arguments); err != nil {
 			f.reject(codeMalformed.Deny("arguments: " + err.Error()).Because(err))
@@ -108,6 +114,15 @@ func (f *flight) arrive(method string) {
 	}
 	if f.fault != nil {
 		c.Arguments = nil // nobody judges what two readers read differently
+	}
+}
+
+// checkURI refuses a URI that the SDK would break its own answer with: it quotes
+// the URI of an unknown resource as Go does, which for control characters is not
+// JSON, and the session ends.
+func (f *flight) checkURI(uri string) {
+	if !json.Valid([]byte(strconv.Quote(uri))) {
+		f.reject(codeMalformed.Deny("the URI contains control characters"))
 	}
 }
 
@@ -142,9 +157,11 @@ func (f *flight) readParams() {
 			return
 		}
 		c.Name = p.URI
+		f.checkURI(p.URI)
 		f.readRound(p.InputResponses, &p.RequestState)
 	case *mcp.SubscribeParams:
 		c.Name = p.URI
+		f.checkURI(p.URI)
 		f.checkSubscription(p.URI)
 	case *mcp.UnsubscribeParams:
 		c.Name = p.URI

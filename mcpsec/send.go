@@ -48,6 +48,7 @@ func (g *Guard) outgoing(ctx context.Context, method string, params any) *flight
 		c.Session, c.Client = up.call.Session, up.call.Client
 	}
 	c.Arguments = f.marshal(params)
+	f.checkArguments()
 	return f
 }
 

@@ -31,7 +31,9 @@ func (g *Guard) unseen(ctx context.Context, fr *frame, fault error) error {
 	if fault != nil {
 		f.fault = AsDenial(fault)
 		if f.fault == nil {
-			f.fault = codeRejected.Deny(rejection(fault)).Because(fault)
+			f.fault = codeRejected.Deny(rejection(fault))
+			f.fault.cause = fault // without its text, which repeats the parameters
+			f.fault.Detail = fmt.Sprintf("JSON-RPC error %d", wireCode(fault))
 		}
 	}
 	f.run = func(context.Context, *Call) (mcp.Result, error) { return nil, nil } //nolint:nilnil // a notification has neither

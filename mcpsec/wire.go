@@ -3,6 +3,7 @@ package mcpsec
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -40,16 +41,12 @@ func toWire(call *Call, d *Denial) (mcp.Result, error) {
 		return nil, notFound(call)
 	case Throttled:
 		if d.RetryAfter > 0 {
-			data.RetryAfterMs = max(1, d.RetryAfter.Milliseconds())
+			data.RetryAfterMs = (d.RetryAfter + time.Millisecond - 1).Milliseconds() // never early
 		}
 		return nil, rpc(CodeThrottled, d.Reason)
 	case BadArguments:
 		if call.Method == methodCallTool {
-			return &mcp.CallToolResult{
-				Meta:    mcp.Meta{metaDenial: data},
-				Content: []mcp.Content{&mcp.TextContent{Text: d.Reason}},
-				IsError: true,
-			}, nil
+			return errorResult(call, d.Reason, data), nil
 		}
 		return nil, rpc(jsonrpc.CodeInvalidParams, d.Reason)
 	case BadRequest:
@@ -66,6 +63,19 @@ func toWire(call *Call, d *Denial) (mcp.Result, error) {
 	case Unavailable:
 	}
 	return nil, rpc(CodeUnavailable, "refused")
+}
+
+// errorResult is a tool result that says what is wrong with the arguments.
+func errorResult(call *Call, reason string, data wireDenial) *mcp.CallToolResult {
+	res := &mcp.CallToolResult{}
+	if r, ok := call.flight.req.(*mcp.CallToolRequest); ok && r.ProtocolVersion() >= statelessVersion {
+		// The revision asks for a result type, which the SDK lets nobody set but its decoder.
+		_ = json.Unmarshal([]byte(`{"content":[],"resultType":"complete"}`), res)
+	}
+	res.Meta = mcp.Meta{metaDenial: data}
+	res.Content = []mcp.Content{&mcp.TextContent{Text: reason}}
+	res.IsError = true
+	return res
 }
 
 // notFound answers as the SDK does for what does not exist.

@@ -1,0 +1,118 @@
+package audit
+
+import (
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpsec/mcpsec-go/mcpsec"
+)
+
+// sample is a call as a busy server sees it.
+func sample() *mcpsec.Call {
+	return &mcpsec.Call{
+		ID: "01a202ca-e31f-7623-b4c6-0d4f90fdba55", Method: "tools/call", Name: "search_documents",
+		Arguments: json.RawMessage(`{"query":"audit logging in Go","limit":20,"filter":{"lang":"en","tags":["go","log"]}}`),
+		Principal: mcpsec.Principal{Rung: mcpsec.Token, Issuer: "https://idp.example.com", Subject: "auth0|alice", Client: "claude-desktop"},
+		Tool:      &mcpsec.Tool{Digest: "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", Version: "1.4.2"},
+		Session:   "4bf92f3577b34da6a3ce929d0e0e4736", Client: "claude-desktop",
+	}
+}
+
+func benchFile(b *testing.B) *file {
+	b.Helper()
+	f, err := open(filepath.Join(b.TempDir(), "audit.jsonl"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return f
+}
+
+// pair makes the two events of a call.
+func pair(call *mcpsec.Call, now time.Time) (attempt, outcome *Event) {
+	attempt, outcome = newEvent(call, now), newEvent(call, now)
+	outcome.settle(call, &mcp.CallToolResult{}, nil)
+	outcome.stamp(now, now)
+	return attempt, outcome
+}
+
+// One operation is both events of a call, encoded and written to a file.
+func BenchmarkFile(b *testing.B) {
+	attempt, outcome := pair(sample(), time.Now())
+	b.Run("sequential", func(b *testing.B) {
+		f, ctx := benchFile(b), b.Context()
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := errors.Join(f.Record(ctx, attempt), f.Record(ctx, outcome)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		f, ctx := benchFile(b), b.Context()
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if err := errors.Join(f.Record(ctx, attempt), f.Record(ctx, outcome)); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	})
+}
+
+// One operation is both events of a call, made of it and not recorded.
+func BenchmarkEvents(b *testing.B) {
+	call, now := sample(), time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		e := newEvent(call, now)
+		e.settle(call, &mcp.CallToolResult{}, nil)
+		e.stamp(now, now)
+	}
+}
+
+// One operation is one event, encoded only.
+func BenchmarkAppendJSON(b *testing.B) {
+	_, e := pair(sample(), time.Now())
+	buf := make([]byte, 0, 4096)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = e.AppendJSON(buf[:0])
+	}
+	b.SetBytes(int64(len(buf)))
+}
+
+// The whole control around a trivial handler, and the guard without it.
+func BenchmarkGuardedCall(b *testing.B) {
+	run := func(b *testing.B, controls ...mcpsec.Control) {
+		b.Helper()
+		g, err := mcpsec.New(controls...)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = g.Close() })
+		h, err := mcpsec.Wrap(g, "tool", ok)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ctx, req := b.Context(), request("tool", `{"query":"audit logging in Go","limit":20}`)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := h(ctx, req); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.Run("bare", func(b *testing.B) { run(b) })
+	b.Run("audited", func(b *testing.B) { run(b, New(File(filepath.Join(b.TempDir(), "audit.jsonl")))) })
+}
