@@ -1,0 +1,80 @@
+package attest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/gowebpki/jcs"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpsec/mcpsec-go/mcpsec"
+)
+
+// MaxDefinition bounds the JSON of a tool definition, in bytes.
+const MaxDefinition = 256 << 10
+
+const digestPrefix = "sha256:"
+
+// Digest returns the definition digest of a tool, scheme tooldef/1, as 64
+// lower-case hexadecimal digits: [DigestJSON] of the definition as tools/list
+// sends it. Every member counts: name, title, description, both schemas,
+// annotations, icons and _meta. Absent is not the same as a default.
+//
+// Take the definition from a list of the server and not from what was given to
+// AddTool, which completes it. MCPGODEBUG=hintomitempty=1 changes how the SDK
+// encodes annotations, and so the digest.
+func Digest(tool *mcp.Tool) (string, error) {
+	if tool == nil {
+		return "", errors.New("attest: no definition")
+	}
+	wire, err := marshal(tool)
+	if err != nil {
+		return "", fmt.Errorf("attest: %w", err)
+	}
+	return DigestJSON(wire)
+}
+
+// DigestJSON returns the tooldef/1 digest of a tool definition as it arrived over
+// the wire: SHA-256 of its canonical form (RFC 8785), so that order of members,
+// white space and escapes do not count. A host that pins somebody else's tools
+// must hash these bytes: decoding into [mcp.Tool] drops unknown members and rounds
+// numbers.
+//
+// It refuses what is not one JSON object, what [mcpsec.CheckJSON] refuses, more
+// than [MaxDefinition] bytes, and numbers that the canonical form would change,
+// because two definitions that differ in them would share a digest: integers that
+// are no IEEE 754 doubles, which begin beyond 2^53, decimals with more digits than
+// a double keeps, overflow, and minus zero.
+func DigestJSON(wire []byte) (string, error) {
+	canonical, err := canonicalize(wire)
+	if err != nil {
+		return "", fmt.Errorf("attest: %w", err)
+	}
+	hash := sha256.Sum256(canonical)
+	return hex.EncodeToString(hash[:]), nil
+}
+
+func canonicalize(wire []byte) ([]byte, error) {
+	if len(wire) > MaxDefinition {
+		return nil, fmt.Errorf("the definition has %d bytes, the limit is %d", len(wire), MaxDefinition)
+	}
+	if err := mcpsec.CheckJSON(wire); err != nil {
+		return nil, fmt.Errorf("the definition is %w", err)
+	}
+	if body := bytes.TrimLeft(wire, " \t\r\n"); body[0] != '{' {
+		return nil, errors.New("the definition is no JSON object")
+	}
+	if err := checkNumbers(wire); err != nil {
+		return nil, err
+	}
+	return jcs.Transform(wire)
+}
+
+// hexSum returns the hexadecimal SHA-256 of a text.
+func hexSum(text string) string {
+	hash := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(hash[:])
+}

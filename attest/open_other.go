@@ -1,0 +1,5 @@
+//go:build !unix
+
+package attest
+
+const nonblocking = 0

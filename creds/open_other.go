@@ -1,0 +1,5 @@
+//go:build !unix
+
+package creds
+
+const nonblocking = 0
