@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -22,6 +23,7 @@ type Attestor struct {
 	sources       int
 	allowUnpinned bool
 	seal          atomic.Pointer[seal]
+	rung          sync.Map // details the alarm was raised for; one a tool, and the server
 }
 
 var (
@@ -115,7 +117,7 @@ func (a *Attestor) Wrap(next mcpsec.Handler) mcpsec.Handler {
 	return func(ctx context.Context, call *mcpsec.Call) (mcp.Result, error) {
 		if call.Method == methodCallTool && !call.Outgoing {
 			if d := a.checkCall(call); d != nil {
-				return nil, d
+				return nil, a.ring(call, d)
 			}
 			return next(ctx, call)
 		}
@@ -124,10 +126,20 @@ func (a *Attestor) Wrap(next mcpsec.Handler) mcpsec.Handler {
 			return res, err
 		}
 		if d := a.checkResult(res); d != nil {
-			return nil, d
+			return nil, a.ring(call, d)
 		}
 		return res, nil
 	}
+}
+
+// ring raises the guard's alarm, once for each thing found changed.
+func (a *Attestor) ring(call *mcpsec.Call, d *mcpsec.Denial) *mcpsec.Denial {
+	if d.Code == codeMismatch.Name || d.Code == codeServerMismatch.Name {
+		if _, rung := a.rung.LoadOrStore(d.Detail, true); !rung {
+			call.Alarm(d.Code, d.Detail)
+		}
+	}
+	return d
 }
 
 const methodCallTool = "tools/call"

@@ -82,6 +82,15 @@ func (c *Call) Findings() []Finding {
 	return append([]Finding(nil), c.flight.findings...)
 }
 
+// Alarm rings the guard's alarm for something that never happens by accident, such
+// as a definition that changed after it was sealed. The code is one of the control's
+// own; the detail is for the operator.
+func (c *Call) Alarm(code, detail string) {
+	if c.flight != nil {
+		c.flight.guard.alarm(Alarm{Code: code, Tool: c.Name, Detail: detail, CallID: c.ID})
+	}
+}
+
 // Note attaches a fact for the audit record, for example which credential a
 // control issued. Never a secret. The last value of a key stays.
 func (c *Call) Note(key, value string) {

@@ -43,6 +43,7 @@ type web struct {
 	stateless  bool
 	tokens     map[string]*auth.TokenInfo      // nil: nobody is asked for a token
 	around     func(http.Handler) http.Handler // outside of everything
+	inner      func(http.Handler) http.Handler // between the guard and the SDK
 	tls        *tls.Config
 	middleware mcp.Middleware
 	controls   []mcpsec.Control // of the guard; Settings may be among them
@@ -78,7 +79,11 @@ func (w web) guarded(t *testing.T) *httpx.Peer {
 }
 
 func (w web) sdk(s *mcp.Server) http.Handler {
-	return mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s }, &mcp.StreamableHTTPOptions{Stateless: w.stateless})
+	h := http.Handler(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s }, &mcp.StreamableHTTPOptions{Stateless: w.stateless}))
+	if w.inner != nil {
+		h = w.inner(h)
+	}
+	return h
 }
 
 func (w web) serve(t *testing.T, s *mcp.Server, h http.Handler) *httpx.Peer {
@@ -93,79 +98,6 @@ func (w web) serve(t *testing.T, s *mcp.Server, h http.Handler) *httpx.Peer {
 		return httpx.ServeTLS(t, s, h, w.tls)
 	}
 	return httpx.Serve(t, s, h)
-}
-
-// webRecord is a control that remembers which calls passed it and how they ended.
-type webRecord struct {
-	mu   sync.Mutex
-	seen []webCall
-	more chan struct{} // closed when seen grows
-}
-
-type webCall struct {
-	stage                mcpsec.Stage
-	method, name, client string
-	principal            mcpsec.Principal
-	err                  error
-}
-
-func (c webCall) code() string {
-	if d := mcpsec.AsDenial(c.err); d != nil {
-		return d.Code
-	}
-	return ""
-}
-
-func (r *webRecord) at(stage mcpsec.Stage) mcpsec.Control {
-	return mcpsec.At(stage, "record", mcpsec.ControlFunc(func(next mcpsec.Handler) mcpsec.Handler {
-		return func(ctx context.Context, c *mcpsec.Call) (mcp.Result, error) {
-			res, err := next(ctx, c)
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.seen = append(r.seen, webCall{stage, c.Method, c.Name, c.Client, c.Principal, err})
-			if r.more != nil {
-				close(r.more)
-				r.more = nil
-			}
-			return res, err
-		}
-	}))
-}
-
-// calls returns what is recorded of a method.
-func (r *webRecord) calls(method string) (calls []webCall) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, c := range r.seen {
-		if c.method == method {
-			calls = append(calls, c)
-		}
-	}
-	return calls
-}
-
-// await waits until n calls of a method are recorded: a record may be written
-// after the answer has left.
-func (r *webRecord) await(t *testing.T, method string, n int) []webCall {
-	t.Helper()
-	deadline := time.After(httpx.Patience)
-	for {
-		r.mu.Lock()
-		if r.more == nil {
-			r.more = make(chan struct{})
-		}
-		more := r.more
-		r.mu.Unlock()
-		calls := r.calls(method)
-		if len(calls) >= n {
-			return calls
-		}
-		select {
-		case <-more:
-		case <-deadline:
-			t.Fatalf("%d of %d calls of %q recorded", len(calls), n, method)
-		}
-	}
 }
 
 // webLook calls the tool and returns what it saw.
@@ -341,9 +273,9 @@ func TestEdgeHTTPCredentialsInHeader(t *testing.T) {
 // there, while the SDK runs what is in the body.
 func TestEdgeHTTPLyingHeaders(t *testing.T) {
 	t.Parallel()
-	record := &webRecord{}
+	record := &httpx.Record{}
 	w := web{
-		controls: []mcpsec.Control{record.at(mcpsec.StageAllow)},
+		controls: []mcpsec.Control{record.At(mcpsec.StageAllow)},
 		tool: func(_ context.Context, req *mcp.CallToolRequest, _ webArgs) (string, error) {
 			h := req.Extra.Header
 			return h.Get("Mcp-Method") + h.Get("Mcp-Name") + h.Get("Mcp-Param-Region"), nil
@@ -368,12 +300,12 @@ func TestEdgeHTTPLyingHeaders(t *testing.T) {
 		if got := lie(t, w.guarded(t)); got != [2]string{} {
 			t.Errorf("the handler sees %q", got)
 		}
-		for _, c := range record.await(t, "tools/call", 2) {
-			if c.name != "look" {
-				t.Errorf("Call.Name is %q, in the body it is %q", c.name, "look")
+		for _, c := range record.Await(t, "tools/call", 2) {
+			if c.Name != "look" {
+				t.Errorf("Call.Name is %q, in the body it is %q", c.Name, "look")
 			}
 		}
-		if lies := record.calls("ping"); len(lies) > 0 {
+		if lies := record.Calls("ping"); len(lies) > 0 {
 			t.Errorf("%d calls under the method of the header", len(lies))
 		}
 	})
@@ -407,7 +339,7 @@ func TestEdgeHTTPFabricatedInitialization(t *testing.T) {
 	})
 	t.Run("guarded", func(t *testing.T) {
 		t.Parallel()
-		record := &webRecord{}
+		record := &httpx.Record{}
 		refuse := mcpsec.At(mcpsec.StageAllow, "no", mcpsec.ControlFunc(func(next mcpsec.Handler) mcpsec.Handler {
 			return func(ctx context.Context, c *mcpsec.Call) (mcp.Result, error) {
 				if c.Method == "tools/call" && strings.Contains(string(c.Arguments), "forbidden") {
@@ -416,7 +348,7 @@ func TestEdgeHTTPFabricatedInitialization(t *testing.T) {
 				return next(ctx, c)
 			}
 		}))
-		p := web{stateless: true, tool: echo, controls: []mcpsec.Control{record.at(mcpsec.StageAudit), refuse}}.guarded(t)
+		p := web{stateless: true, tool: echo, controls: []mcpsec.Control{record.At(mcpsec.StageAudit), refuse}}.guarded(t)
 		if got, err := call(t, p, "allowed"); got != "ran allowed" || err != nil {
 			t.Errorf("an allowed call was answered with %q, %v", got, err)
 		}
@@ -425,8 +357,8 @@ func TestEdgeHTTPFabricatedInitialization(t *testing.T) {
 		if err == nil || unknown == nil || err.Error() != strings.ReplaceAll(unknown.Error(), "none", "look") {
 			t.Errorf("a refused tool answers %v, an unknown one %v", err, unknown)
 		}
-		calls := record.await(t, "tools/call", 3)
-		if calls[0].err != nil || calls[1].code() != "test.no" || calls[2].code() != "guard.unknown_tool" {
+		calls := record.Await(t, "tools/call", 3)
+		if calls[0].Err != nil || calls[1].Code != "test.no" || calls[2].Code != "guard.unknown_tool" {
 			t.Errorf("recorded %v", calls)
 		}
 	})
@@ -436,9 +368,9 @@ func TestEdgeHTTPFabricatedInitialization(t *testing.T) {
 // is a rule about wishes.
 func TestEdgeHTTPClientNamesItself(t *testing.T) {
 	t.Parallel()
-	record := &webRecord{}
+	record := &httpx.Record{}
 	w := web{
-		stateless: true, controls: []mcpsec.Control{record.at(mcpsec.StageAllow)},
+		stateless: true, controls: []mcpsec.Control{record.At(mcpsec.StageAllow)},
 		tokens: map[string]*auth.TokenInfo{"alice": httpx.Token("https://issuer", "alice")},
 		tool: func(_ context.Context, req *mcp.CallToolRequest, _ webArgs) (string, error) {
 			return req.ClientInfo().Name, nil
@@ -458,69 +390,102 @@ func TestEdgeHTTPClientNamesItself(t *testing.T) {
 	t.Run("guarded", func(t *testing.T) {
 		t.Parallel()
 		claim(t, w.guarded(t))
-		calls := record.await(t, "tools/call", 2)
-		if calls[0].client != "claude" || calls[1].client != "admin-console" {
-			t.Errorf("Call.Client is %q, then %q", calls[0].client, calls[1].client)
+		calls := record.Await(t, "tools/call", 2)
+		if calls[0].Client != "claude" || calls[1].Client != "admin-console" {
+			t.Errorf("Call.Client is %q, then %q", calls[0].Client, calls[1].Client)
 		}
-		if a, b := calls[0].principal, calls[1].principal; a.Key() != b.Key() || a.Rung != mcpsec.Token || a.Subject != "alice" {
+		if a, b := calls[0].Principal, calls[1].Principal; a.Key() != b.Key() || a.Rung != mcpsec.Token || a.Subject != "alice" {
 			t.Errorf("the principal is %v, then %v", a, b)
 		}
 	})
 }
 
+// webIdle is a tool that does nothing.
+func webIdle(context.Context, *mcp.CallToolRequest, webArgs) (string, error) { return "", nil }
+
+const webMeta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"x","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}`
+
 // webRejected are messages that the SDK answers before any middleware. Each holds
-// a marker that an answer must not repeat.
-var webRejected = []struct{ name, method, params string }{
-	{"unknown method", "marker-42/none", `{}`},
-	{"malformed params", "tools/call", `{"name":["marker-42"]}`},
-	{"malformed member", "tools/call", `{"name":"look","arguments":{},"_meta":"marker-42"}`},
-	{"missing params", "tools/call", ``},
+// a marker, which an answer need not repeat.
+var webRejected = []webMessage{
+	{"unknown method", webSession, nil, "marker-42/none", `,"params":{}`},
+	{"missing params", webSession, nil, "tools/call", ``},
+	{"malformed params", webSession, nil, "tools/call", `,"params":{"name":["marker-42"]}`},
+	{"malformed member", webSession, nil, "tools/call", `,"params":{"name":"look","_meta":"marker-42"}`},
+	{"before initialization", webNoSession, nil, "tools/call", `,"params":{"name":"look","arguments":{"text":"marker-42"}}`},
+	{"unknown method, sessionless", webSessionless, []string{"Mcp-Method", "marker-42/none"}, "marker-42/none", `,"params":{` + webMeta + `}`},
+	{"malformed params, sessionless", webSessionless, []string{"Mcp-Method", "tools/call"}, "tools/call", `,"params":{"name":["marker-42"],` + webMeta + `}`},
+	{"lying header, sessionless", webSessionless, []string{"Mcp-Method", "tools/call", "Mcp-Name", "marker-42"}, "tools/call", `,"params":{"name":"look",` + webMeta + `}`},
 }
 
-func webRejectedBody(method, params string) string {
-	if params == "" {
-		return fmt.Sprintf(`{"jsonrpc":"2.0","id":"rejected","method":%q}`, method)
+type webMessage struct {
+	name    string
+	where   webWhere
+	headers []string
+	method  string
+	params  string
+}
+
+// webWhere says how a message is sent.
+type webWhere int
+
+const (
+	webSession     webWhere = iota // in a session
+	webNoSession                   // to a server with sessions, outside of any
+	webSessionless                 // in the revision without sessions
+)
+
+// post sends the message through a peer of the server.
+func (m webMessage) post(t *testing.T, p *httpx.Peer) *httpx.Answer {
+	t.Helper()
+	switch m.where {
+	case webSession:
+		p = p.Open(t)
+	case webSessionless:
+		p = p.With("Mcp-Protocol-Version", httpx.Sessionless)
+	case webNoSession:
 	}
-	return fmt.Sprintf(`{"jsonrpc":"2.0","id":"rejected","method":%q,"params":%s}`, method, params)
+	return p.With(m.headers...).Post(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":"rejected","method":%q%s}`, m.method, m.params))
 }
 
 // Edge 24: who looks for holes sends what does not exist, and middleware that
 // counts or records sees nothing of it.
 func TestEdgeHTTPRejectedBeforeMiddleware(t *testing.T) {
 	t.Parallel()
-	tool := func(context.Context, *mcp.CallToolRequest, webArgs) (string, error) { return "", nil }
-	for _, test := range webRejected {
-		t.Run(test.name, func(t *testing.T) {
+	for _, message := range webRejected {
+		t.Run(message.name, func(t *testing.T) {
 			t.Parallel()
-			body := webRejectedBody(test.method, test.params)
+			w := web{tool: webIdle, stateless: message.where == webSessionless}
 			t.Run("bare", func(t *testing.T) {
 				t.Parallel()
 				seen := atomic.Int32{}
-				p := web{tool: tool, middleware: func(next mcp.MethodHandler) mcp.MethodHandler {
+				w := w
+				w.middleware = func(next mcp.MethodHandler) mcp.MethodHandler {
 					return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-						if method == test.method {
+						if method == message.method {
 							seen.Add(1)
 						}
 						return next(ctx, method, req)
 					}
-				}}.bare(t).Open(t)
-				if err := p.Post(t, body).Result(nil); err == nil || seen.Load() != 0 {
+				}
+				if err := message.post(t, w.bare(t)).Result(nil); err == nil || seen.Load() != 0 {
 					t.Errorf("answered with %v, middleware saw %d; the edge is gone", err, seen.Load())
 				}
 			})
 			t.Run("guarded", func(t *testing.T) {
 				t.Parallel()
-				record, limit := &webRecord{}, &webRecord{}
-				p := web{tool: tool, controls: []mcpsec.Control{record.at(mcpsec.StageAudit), limit.at(mcpsec.StageLimit)}}.guarded(t).Open(t)
-				err := p.Post(t, body).Result(nil)
-				if err == nil {
-					t.Fatal("the message was accepted")
+				record, limit := &httpx.Record{}, &httpx.Record{}
+				w := w
+				w.controls = []mcpsec.Control{record.At(mcpsec.StageAudit), limit.At(mcpsec.StageLimit)}
+				a := message.post(t, w.guarded(t))
+				if a.Result(nil) == nil {
+					t.Errorf("the message was accepted: %s", a.Body)
 				}
-				if strings.Contains(err.Error(), "marker-42") {
-					t.Errorf("the answer repeats the request: %v", err)
+				if strings.Contains(string(a.Body), "marker-42") {
+					t.Errorf("the answer repeats the request: %s", a.Body)
 				}
-				for name, r := range map[string]*webRecord{"record": record, "limit": limit} {
-					if got := r.await(t, test.method, 1); len(got) != 1 || got[0].code() != "guard.rejected" {
+				for name, r := range map[string]*httpx.Record{"record": record, "limit": limit} {
+					if got := r.Await(t, message.method, 1); len(got) != 1 || got[0].Code != "guard.rejected" {
 						t.Errorf("the %s saw %v", name, got)
 					}
 				}
@@ -529,6 +494,8 @@ func TestEdgeHTTPRejectedBeforeMiddleware(t *testing.T) {
 	}
 }
 
+// Edge 24: a limit that only counts rejected messages, and never refuses them,
+// leaves the search for holes free of charge.
 func TestEdgeHTTPRejectedThrottled(t *testing.T) {
 	t.Parallel()
 	limit := mcpsec.At(mcpsec.StageLimit, "limit", mcpsec.ControlFunc(func(next mcpsec.Handler) mcpsec.Handler {
@@ -539,64 +506,99 @@ func TestEdgeHTTPRejectedThrottled(t *testing.T) {
 			return nil, mcpsec.Code{Name: "test.limit", Kind: mcpsec.Throttled}.Deny("slow down").After(time.Second)
 		}
 	}))
-	for _, test := range webRejected {
-		t.Run(test.name, func(t *testing.T) {
+	for _, message := range webRejected {
+		t.Run(message.name, func(t *testing.T) {
 			t.Parallel()
-			record := &webRecord{}
-			p := web{tool: func(context.Context, *mcp.CallToolRequest, webArgs) (string, error) { return "", nil }, controls: []mcpsec.Control{record.at(mcpsec.StageAudit), limit}}.guarded(t).Open(t)
-			a := p.Post(t, webRejectedBody(test.method, test.params))
-			t.Logf("%d %s", a.Status, a.Body)
-			if webCode(a) != mcpsec.CodeThrottled {
-				t.Errorf("not throttled")
+			record := &httpx.Record{}
+			w := web{tool: webIdle, stateless: message.where == webSessionless, controls: []mcpsec.Control{record.At(mcpsec.StageAudit), limit}}
+			a := message.post(t, w.guarded(t))
+			if got := webCode(a); got != mcpsec.CodeThrottled || a.Status != http.StatusTooManyRequests {
+				t.Errorf("answered with %d %s", a.Status, a.Body)
 			}
-			if got := record.await(t, test.method, 1); got[0].code() != "test.limit" {
+			if got := record.Await(t, message.method, 1); got[0].Code != "test.limit" {
 				t.Errorf("recorded %v", got)
 			}
 		})
 	}
 }
 
-// Rejected messages are charged to whoever sent them.
+// Edge 24: rejected messages are charged to who sent them, not to an address that
+// others share.
 func TestEdgeHTTPRejectedPrincipal(t *testing.T) {
 	t.Parallel()
-	for _, test := range webRejected {
-		t.Run(test.name, func(t *testing.T) {
+	for _, message := range webRejected {
+		t.Run(message.name, func(t *testing.T) {
 			t.Parallel()
-			record := &webRecord{}
-			p := web{
+			record := &httpx.Record{}
+			w := web{
+				tool: webIdle, stateless: message.where == webSessionless, controls: []mcpsec.Control{record.At(mcpsec.StageAudit)},
 				tokens: map[string]*auth.TokenInfo{"alice": httpx.Token("https://issuer", "alice")},
-				tool:   func(context.Context, *mcp.CallToolRequest, webArgs) (string, error) { return "", nil }, controls: []mcpsec.Control{record.at(mcpsec.StageAudit)},
-			}.guarded(t).With("Authorization", "Bearer alice").Open(t)
-			p.Post(t, webRejectedBody(test.method, test.params))
-			if got := record.await(t, test.method, 1); got[0].principal.Subject != "alice" {
-				t.Errorf("recorded %v", got)
+			}
+			message.post(t, w.guarded(t).With("Authorization", "Bearer alice"))
+			if got := record.Await(t, message.method, 1)[0].Principal; got.Rung != mcpsec.Token || got.Subject != "alice" {
+				t.Errorf("charged to %v", got)
 			}
 		})
 	}
 }
 
-func TestEdgeHTTPNotificationRejected(t *testing.T) {
+// Edge 24, for notifications: nobody answers them, so the record is all there is.
+func TestEdgeHTTPRejectedNotification(t *testing.T) {
 	t.Parallel()
-	record := &webRecord{}
+	record := &httpx.Record{}
+	p := web{tool: webIdle, controls: []mcpsec.Control{record.At(mcpsec.StageAudit)}}.guarded(t).Open(t)
+	if a := p.Post(t, `{"jsonrpc":"2.0","method":"notifications/marker-42","params":{}}`); strings.Contains(string(a.Body), "marker-42") {
+		t.Errorf("the answer repeats the request: %s", a.Body)
+	}
+	if got := record.Await(t, "notifications/marker-42", 1); got[0].Code != "guard.rejected" {
+		t.Errorf("recorded %v", got)
+	}
+}
+
+// Edge 36: a caller who leaves before the middleware has looked is still who he is.
+func TestEdgeHTTPLeftBeforeMiddleware(t *testing.T) {
+	t.Parallel()
+	record := &httpx.Record{}
 	p := web{
-		tool: func(context.Context, *mcp.CallToolRequest, webArgs) (string, error) { return "", nil }, controls: []mcpsec.Control{record.at(mcpsec.StageAudit)},
-	}.guarded(t).Open(t)
-	a := p.Post(t, `{"jsonrpc":"2.0","method":"notifications/none","params":{}}`)
-	t.Logf("%d %s", a.Status, a.Body)
-	record.await(t, "notifications/none", 1)
+		tool: webIdle, controls: []mcpsec.Control{record.At(mcpsec.StageAudit)},
+		inner: func(h http.Handler) http.Handler { // the SDK finds the client gone
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("X-Gone") != "" {
+					ctx, cancel := context.WithCancel(r.Context())
+					cancel()
+					r = r.WithContext(ctx)
+				}
+				h.ServeHTTP(w, r)
+			})
+		},
+	}.guarded(t).Open(t).With("X-Gone", "1")
+	for range 20 {
+		p.CallTool(t, "look", nil)
+	}
+	for _, c := range record.Await(t, "tools/call", 20) {
+		if c.Principal.Rung != mcpsec.Address {
+			t.Errorf("the call is charged to %v", c.Principal)
+		}
+	}
 }
 
 // webPark is a tool that waits until its context ends or it is released, and says
 // which of the two it was.
 type webPark struct {
-	started, release chan struct{}
-	end              chan error
-	deadline         atomic.Bool
-	gone             chan struct{} // closed when the server notices that the client left
+	started  chan struct{}
+	release  chan struct{}
+	let      func()        // releases it
+	gone     chan struct{} // closed when the server notices that the client left
+	end      chan error    // how the context had ended
+	deadline atomic.Bool
 }
 
 func newWebPark() *webPark {
-	return &webPark{started: make(chan struct{}), release: make(chan struct{}), gone: make(chan struct{}), end: make(chan error, 1)}
+	release := make(chan struct{})
+	return &webPark{
+		started: make(chan struct{}), gone: make(chan struct{}), end: make(chan error, 1),
+		release: release, let: sync.OnceFunc(func() { close(release) }),
+	}
 }
 
 func (k *webPark) tool(ctx context.Context, _ *mcp.CallToolRequest, in webArgs) (string, error) {
@@ -625,19 +627,19 @@ func (k *webPark) watch(h http.Handler) http.Handler {
 	})
 }
 
+// start starts a parked call. The returned function breaks its connection.
+func (k *webPark) start(t *testing.T, p *httpx.Peer) (leave func()) {
+	t.Helper()
+	leave = p.With("X-Parked", "1").Abandon(t, "tools/call", map[string]any{"name": "look", "arguments": map[string]any{"text": "park"}})
+	t.Cleanup(k.let)
+	webWait(t, k.started, "the start of the handler")
+	return leave
+}
+
 // abandon starts a parked call and breaks the connection.
 func (k *webPark) abandon(t *testing.T, p *httpx.Peer) {
 	t.Helper()
-	t.Cleanup(sync.OnceFunc(func() {
-		select {
-		case <-k.release:
-		default:
-			close(k.release)
-		}
-	}))
-	leave := p.With("X-Parked", "1").Abandon(t, "tools/call", map[string]any{"name": "look", "arguments": map[string]any{"text": "park"}})
-	webWait(t, k.started, "the start of the handler")
-	leave()
+	k.start(t, p)()
 	webWait(t, k.gone, "the end of the connection at the server")
 }
 
@@ -679,7 +681,7 @@ func TestEdgeHTTPAbandonedCall(t *testing.T) {
 				p := mode.enter(t, web{tool: park.tool, stateless: mode.stateless, around: park.watch}.bare(t))
 				park.abandon(t, p)
 				webLook(t, p) // the server has gone on to other work
-				close(park.release)
+				park.let()
 				if err := park.ended(t); err != nil || park.deadline.Load() {
 					t.Errorf("the handler's context ended with %v, has a deadline: %t; the edge is gone", err, park.deadline.Load())
 				}
@@ -720,7 +722,7 @@ func TestEdgeHTTPCallsAtOnce(t *testing.T) {
 	}
 	tokens := map[string]*auth.TokenInfo{"alice": httpx.Token("https://issuer", "alice")}
 	// A tool that holds its callers until it is released.
-	var tool = func(inside chan<- struct{}, release <-chan struct{}) webTool {
+	tool := func(inside chan<- struct{}, release <-chan struct{}) webTool {
 		return func(ctx context.Context, _ *mcp.CallToolRequest, _ webArgs) (string, error) {
 			inside <- struct{}{}
 			select {
@@ -776,7 +778,7 @@ func webSemaphore(n int) mcpsec.Control {
 				return next(ctx, c)
 			}
 			mine, _ := places.LoadOrStore(c.Principal.Key(), make(chan struct{}, n))
-			place := mine.(chan struct{}) //nolint:forcetypeassert // nothing else is stored
+			place := mine.(chan struct{})
 			select {
 			case place <- struct{}{}:
 				defer func() { <-place }()
@@ -792,21 +794,19 @@ func webSemaphore(n int) mcpsec.Control {
 // for each session is one for all, or none.
 func TestTrapHTTPSessionKey(t *testing.T) {
 	t.Parallel()
-	record := &webRecord{}
-	sessions := make(chan string, 8)
+	record := &httpx.Record{}
 	w := web{
-		stateless: true, controls: []mcpsec.Control{record.at(mcpsec.StageLimit)},
+		stateless: true, controls: []mcpsec.Control{record.At(mcpsec.StageLimit)},
 		tokens: map[string]*auth.TokenInfo{
-			"alice": httpx.Token("https://one", "alice"), "bob": httpx.Token("https://one", "bob"), "other alice": httpx.Token("https://two", "alice"),
+			"alice": httpx.Token("https://one", "alice"), "bob": httpx.Token("https://one", "bob"), "alice-2": httpx.Token("https://two", "alice"),
 		},
 		tool: func(_ context.Context, req *mcp.CallToolRequest, _ webArgs) (string, error) {
 			return "session " + req.Session.ID(), nil
 		},
 	}
-	_ = sessions
 	look := func(t *testing.T, p *httpx.Peer) (seen []string) {
 		t.Helper()
-		for _, token := range []string{"alice", "bob", "other alice", "alice"} {
+		for _, token := range []string{"alice", "bob", "alice-2", "alice"} {
 			seen = append(seen, webLook(t, p.With("Authorization", "Bearer "+token).As("agent")))
 		}
 		return seen
@@ -822,8 +822,8 @@ func TestTrapHTTPSessionKey(t *testing.T) {
 	t.Run("guarded", func(t *testing.T) {
 		t.Parallel()
 		look(t, w.guarded(t))
-		calls := record.await(t, "tools/call", 4)
-		alice, bob, other, again := calls[0].principal.Key(), calls[1].principal.Key(), calls[2].principal.Key(), calls[3].principal.Key()
+		calls := record.Await(t, "tools/call", 4)
+		alice, bob, other, again := calls[0].Principal.Key(), calls[1].Principal.Key(), calls[2].Principal.Key(), calls[3].Principal.Key()
 		if alice == "" || alice == bob || alice == other || bob == other || alice != again {
 			t.Errorf("keys %q, %q, %q, and again %q", alice, bob, other, again)
 		}
@@ -851,13 +851,13 @@ func TestHTTPBatch(t *testing.T) {
 	t.Run("guarded", func(t *testing.T) {
 		t.Parallel()
 		tool, n := ran()
-		record := &webRecord{}
-		p := web{tool: tool, controls: []mcpsec.Control{record.at(mcpsec.StageAudit)}}.guarded(t).Open(t)
+		record := &httpx.Record{}
+		p := web{tool: tool, controls: []mcpsec.Control{record.At(mcpsec.StageAudit)}}.guarded(t).Open(t)
 		p.Header.Del("Mcp-Protocol-Version")
 		if a := p.Post(t, batch); a.Status != http.StatusBadRequest || n.Load() != 0 {
 			t.Errorf("status %d, %d calls ran", a.Status, n.Load())
 		}
-		if got := record.await(t, "", 1); got[0].code() != "guard.malformed" {
+		if got := record.Await(t, "", 1); got[0].Code != "guard.malformed" {
 			t.Errorf("recorded %v", got)
 		}
 	})
@@ -903,12 +903,12 @@ func TestHTTPAmbiguousBody(t *testing.T) {
 			t.Run("guarded", func(t *testing.T) {
 				t.Parallel()
 				tool, c := ran()
-				record := &webRecord{}
-				p := web{tool: tool, controls: []mcpsec.Control{record.at(mcpsec.StageAudit)}}.guarded(t).Open(t)
+				record := &httpx.Record{}
+				p := web{tool: tool, controls: []mcpsec.Control{record.At(mcpsec.StageAudit)}}.guarded(t).Open(t)
 				if a := p.Post(t, test.body); a.Status != http.StatusBadRequest || len(c) > 0 {
 					t.Errorf("answered with %d %s, ran: %d", a.Status, a.Body, len(c))
 				}
-				if got := record.await(t, "", 1); got[0].code() != "guard.malformed" {
+				if got := record.Await(t, "", 1); got[0].Code != "guard.malformed" {
 					t.Errorf("recorded %v", got)
 				}
 			})
@@ -916,59 +916,84 @@ func TestHTTPAmbiguousBody(t *testing.T) {
 	}
 }
 
-// A message that is too large is refused before it is held whole, and says so:
-// the SDK answers 400 where it has no session yet.
+// A message that is too large is refused before it is held whole.
 func TestHTTPTooLarge(t *testing.T) {
 	t.Parallel()
-	ran := atomic.Bool{}
-	tool := func(context.Context, *mcp.CallToolRequest, webArgs) (string, error) { ran.Store(true); return "", nil }
-	w := web{tool: tool, controls: []mcpsec.Control{mcpsec.Settings{MaxBytes: 1 << 10}}}
-	big := map[string]any{"text": strings.Repeat("x", 1<<10)}
+	const bound = 1 << 10
+	big := map[string]any{"text": strings.Repeat("x", bound)}
 	t.Run("bare", func(t *testing.T) {
 		t.Parallel()
-		if a := (web{tool: func(context.Context, *mcp.CallToolRequest, webArgs) (string, error) { return "", nil }}).bare(t).Open(t).CallTool(t, "look", big); a.Status != http.StatusOK {
-			t.Errorf("answered with %d; the edge is gone", a.Status)
+		if _, err := webSaw((web{tool: webIdle}).bare(t).Open(t).CallTool(t, "look", big)); err != nil {
+			t.Errorf("answered with %v; the edge is gone", err)
 		}
 	})
 	t.Run("guarded", func(t *testing.T) {
 		t.Parallel()
-		p := w.guarded(t).Open(t)
-		if a := p.CallTool(t, "look", big); a.Status != http.StatusRequestEntityTooLarge || ran.Load() {
-			t.Errorf("answered with %d, ran: %t", a.Status, ran.Load())
+		record := &httpx.Record{}
+		ran := atomic.Int32{}
+		tool := func(context.Context, *mcp.CallToolRequest, webArgs) (string, error) { ran.Add(1); return "", nil }
+		p := web{tool: tool, controls: []mcpsec.Control{mcpsec.Settings{MaxBytes: bound}, record.At(mcpsec.StageAudit)}}.guarded(t).Open(t)
+		if a := p.CallTool(t, "look", big); a.Status != http.StatusRequestEntityTooLarge || ran.Load() != 0 {
+			t.Errorf("answered with %d, ran: %d", a.Status, ran.Load())
 		}
-		webLook(t, p)
+		if got := record.Await(t, "", 1); got[0].Code != "guard.malformed" {
+			t.Errorf("recorded %v", got)
+		}
+		if webLook(t, p); ran.Load() != 1 {
+			t.Errorf("a small message ran %d times", ran.Load())
+		}
 	})
 }
 
-// The guard finds its frame by a header: one from outside must mean nothing.
+// The guard finds its frame by a header: one from outside, made up or stolen from a
+// call under way, must mean nothing.
 func TestHTTPForgedFrame(t *testing.T) {
 	t.Parallel()
-	held := make(chan string, 1)
-	enter, leave := make(chan struct{}), make(chan struct{})
-	record := &webRecord{}
-	w := web{
-		stateless: true,
-		controls:  []mcpsec.Control{record.at(mcpsec.StageAudit)},
-		tokens:    map[string]*auth.TokenInfo{"alice": httpx.Token("https://issuer", "alice"), "bob": httpx.Token("https://issuer", "bob")},
-		tool: func(_ context.Context, req *mcp.CallToolRequest, in webArgs) (string, error) {
-			return req.Extra.Header.Get("Mcpsec-Frame"), nil
-		},
-	}
-	_, _, _ = held, enter, leave
 	t.Run("bare", func(t *testing.T) {
 		t.Parallel()
-		if got := webLook(t, w.bare(t).With("Authorization", "Bearer bob", "Mcpsec-Frame", "forged").As("agent")); got != "forged" {
+		p := web{tool: func(_ context.Context, req *mcp.CallToolRequest, _ webArgs) (string, error) {
+			return req.Extra.Header.Get("Mcpsec-Frame"), nil
+		}}.bare(t).Open(t)
+		if got := webLook(t, p.With("Mcpsec-Frame", "forged")); got != "forged" {
 			t.Errorf("the handler sees %q", got)
 		}
 	})
 	t.Run("guarded", func(t *testing.T) {
 		t.Parallel()
-		p := w.guarded(t)
-		if got := webLook(t, p.With("Authorization", "Bearer bob", "mcpsec-frame", "forged").As("agent")); got != "" {
-			t.Errorf("the handler sees %q", got)
+		authority, record, park := httpx.NewAuthority(t), &httpx.Record{}, newWebPark()
+		stolen := make(chan string, 1)
+		p := web{
+			tls:       &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: authority.Pool},
+			stateless: true, controls: []mcpsec.Control{record.At(mcpsec.StageAudit)},
+			inner: func(h http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Header.Get("X-Parked") != "" {
+						stolen <- r.Header.Get("Mcpsec-Frame")
+					}
+					h.ServeHTTP(w, r)
+				})
+			},
+			tool: func(ctx context.Context, req *mcp.CallToolRequest, in webArgs) (string, error) {
+				_, err := park.tool(ctx, req, in)
+				return req.Extra.Header.Get("Mcpsec-Frame"), err
+			},
+		}.guarded(t)
+		alice := p.WithCertificate(t, authority.Issue(t, "spiffe://example.org/alice")).As("agent")
+		bob := p.WithCertificate(t, authority.Issue(t, "spiffe://example.org/bob")).As("agent")
+		park.start(t, alice)
+		frame := <-stolen
+		if frame == "" {
+			t.Fatal("there is no frame to steal")
 		}
-		if got := record.await(t, "tools/call", 1)[0].principal; got.Subject != "bob" {
-			t.Errorf("the principal is %v", got)
+		for _, forged := range []string{frame, "forged"} {
+			if got := webLook(t, bob.With("mcpsec-frame", forged)); got != "" {
+				t.Errorf("the handler sees %q", got)
+			}
+		}
+		for _, c := range record.Await(t, "tools/call", 2) {
+			if c.Principal.Subject != "spiffe://example.org/bob" {
+				t.Errorf("the principal is %v", c.Principal)
+			}
 		}
 	})
 }
@@ -995,48 +1020,48 @@ func TestHTTPClientCertificate(t *testing.T) {
 	})
 	t.Run("guarded", func(t *testing.T) {
 		t.Parallel()
-		record := &webRecord{}
-		p := web{tool: tool, tls: verify, controls: []mcpsec.Control{record.at(mcpsec.StageAudit)}}.guarded(t).WithCertificate(t, authority.Issue(t, id)).Open(t)
+		record := &httpx.Record{}
+		p := web{tool: tool, tls: verify, controls: []mcpsec.Control{record.At(mcpsec.StageAudit)}}.guarded(t).WithCertificate(t, authority.Issue(t, id)).Open(t)
 		webLook(t, p)
-		p.Post(t, webRejectedBody(webRejected[0].method, webRejected[0].params))
+		webRejected[0].post(t, p)
 		for _, method := range []string{"initialize", "tools/call", webRejected[0].method} {
-			if got := record.await(t, method, 1)[0].principal; got.Rung != mcpsec.Certificate || got.Subject != id {
+			if got := record.Await(t, method, 1)[0].Principal; got.Rung != mcpsec.Certificate || got.Subject != id {
 				t.Errorf("the principal of %s is %v", method, got)
 			}
 		}
 	})
 	t.Run("guarded notification", func(t *testing.T) {
 		t.Parallel()
-		record := &webRecord{}
-		p := web{tool: tool, tls: verify, controls: []mcpsec.Control{record.at(mcpsec.StageAudit)}}.guarded(t).WithCertificate(t, authority.Issue(t, id)).Open(t)
+		record := &httpx.Record{}
+		p := web{tool: tool, tls: verify, controls: []mcpsec.Control{record.At(mcpsec.StageAudit)}}.guarded(t).WithCertificate(t, authority.Issue(t, id)).Open(t)
 		for range 20 {
 			p.Post(t, `{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`)
 		}
-		for _, c := range append(record.await(t, "notifications/initialized", 1), record.await(t, "notifications/roots/list_changed", 20)...) {
-			if got := c.principal; got.Rung != mcpsec.Certificate || got.Subject != id {
-				t.Errorf("the principal of %s is %v", c.method, got)
+		for _, c := range append(record.Await(t, "notifications/initialized", 1), record.Await(t, "notifications/roots/list_changed", 20)...) {
+			if got := c.Principal; got.Rung != mcpsec.Certificate || got.Subject != id {
+				t.Errorf("the principal of %s is %v", c.Method, got)
 			}
 		}
 	})
 	t.Run("guarded, not verified", func(t *testing.T) {
 		t.Parallel()
-		record := &webRecord{}
+		record := &httpx.Record{}
 		request := &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.RequestClientCert}
-		p := web{tool: tool, tls: request, controls: []mcpsec.Control{record.at(mcpsec.StageAudit)}}.guarded(t).WithCertificate(t, stranger.Issue(t, id)).Open(t)
+		p := web{tool: tool, tls: request, controls: []mcpsec.Control{record.At(mcpsec.StageAudit)}}.guarded(t).WithCertificate(t, stranger.Issue(t, id)).Open(t)
 		webLook(t, p)
-		if got := record.await(t, "tools/call", 1)[0].principal; got.Rung != mcpsec.Address || got.Subject != "127.0.0.1" {
+		if got := record.Await(t, "tools/call", 1)[0].Principal; got.Rung != mcpsec.Address || got.Subject != "127.0.0.1" {
 			t.Errorf("a certificate nobody verified became %v", got)
 		}
 	})
 	t.Run("guarded, with a token", func(t *testing.T) {
 		t.Parallel()
-		record := &webRecord{}
+		record := &httpx.Record{}
 		p := web{
-			tool: tool, tls: verify, controls: []mcpsec.Control{record.at(mcpsec.StageAudit)},
+			tool: tool, tls: verify, controls: []mcpsec.Control{record.At(mcpsec.StageAudit)},
 			tokens: map[string]*auth.TokenInfo{"alice": httpx.Token("https://issuer", "alice")},
 		}.guarded(t).WithCertificate(t, authority.Issue(t, id)).With("Authorization", "Bearer alice").Open(t)
 		webLook(t, p)
-		if got := record.await(t, "tools/call", 1)[0].principal; got.Rung != mcpsec.Token || got.Subject != "alice" {
+		if got := record.Await(t, "tools/call", 1)[0].Principal; got.Rung != mcpsec.Token || got.Subject != "alice" {
 			t.Errorf("the principal is %v, want the token's", got)
 		}
 	})

@@ -25,6 +25,7 @@ type flight struct {
 	fault  *Denial           // found while the call was read; refused after audit and limit
 	frame  *frame            // where it arrived, if a frame is in use
 	token  *auth.TokenInfo
+	framed bool // the request itself says which token it has, if any
 	began  time.Time
 
 	passed, erred uint64 // one bit a link
@@ -135,7 +136,10 @@ func (f *flight) Value(key any) any {
 	if key == (flightKey{}) {
 		return f
 	}
-	if f.token != nil && key == tokenKey {
+	if f.framed && key == tokenKey {
+		if f.token == nil {
+			return nil // not even the one that opened the session
+		}
 		return f.token
 	}
 	if l := f.lazy.Load(); l != nil {

@@ -54,7 +54,7 @@ func (fs *frames) of(extra *mcp.RequestExtra) *frame {
 	if token == "" {
 		return nil
 	}
-	f, _ := fs.open.Load(token)
+	f, _ := fs.open.LoadAndDelete(token) // a frame holds one message
 	known, _ := f.(*frame)
 	return known
 }

@@ -51,9 +51,10 @@ type Settings struct {
 // Wrap returns next: Settings control nothing by themselves.
 func (s Settings) Wrap(next Handler) Handler { return next }
 
-// An Alarm is the sight of an attack on the guard itself.
+// An Alarm is the sight of something that never happens by accident: an attack on
+// the guard itself, or what a control rang for with [Call.Alarm].
 type Alarm struct {
-	Code   string // a code of this package
+	Code   string // a code of this package or of the control
 	Tool   string // empty when no tool is concerned
 	Detail string
 	CallID string // empty outside a call
@@ -97,7 +98,8 @@ type Guard struct {
 
 // New makes a guard of controls. It sorts them by stage, and it returns an error
 // that lists every fault at once: a nil control, one without stage or name, an
-// unknown mode, two controls that exclude each other, one that is unusable.
+// unknown mode, two controls that exclude each other, one that is unusable. New
+// owns the controls: when it fails, it closes those that are an io.Closer.
 func New(controls ...Control) (*Guard, error) {
 	g := &Guard{now: time.Now, entries: make(map[string]*entry)}
 	var faults []error
@@ -148,7 +150,8 @@ func (g *Guard) checkLinks() (faults []error) {
 			sole[l.Name] = l.Stage
 		}
 		if c, ok := as[Checker](l.control); ok {
-			if err := c.Check(); err != nil {
+			var err error
+			if err = errors.Join(safely(func() { err = c.Check() }), err); err != nil {
 				faults = append(faults, fmt.Errorf("control %s: %w", l.Name, err))
 			}
 		}

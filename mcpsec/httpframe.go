@@ -7,7 +7,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
+	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 )
 
@@ -35,7 +38,8 @@ func (g *Guard) Handler(h http.Handler) http.Handler {
 			if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 				code = http.StatusRequestEntityTooLarge
 			}
-			http.Error(w, http.StatusText(code), code)
+			fault := codeMalformed.Deny("the message cannot be read, or is larger than " + strconv.Itoa(g.settings.MaxBytes) + " bytes").Because(err)
+			writeRPCError(w, code, jsonrpc.ID{}, g.unseen(context.WithoutCancel(r.Context()), &frame{principal: callerOf(r)}, fault))
 			return
 		}
 		g.serveMessage(w, r, h, body)
@@ -43,10 +47,10 @@ func (g *Guard) Handler(h http.Handler) http.Handler {
 }
 
 func (g *Guard) serveMessage(w http.ResponseWriter, r *http.Request, h http.Handler, body []byte) {
-	f := &frame{principal: peerOf(r).Principal()}
+	f := &frame{principal: callerOf(r)}
 	req, id, fault := readMessage(body)
 	if fault != nil {
-		writeRPCError(w, id, g.unseen(r.Context(), f, fault))
+		writeRPCError(w, http.StatusBadRequest, id, g.unseen(r.Context(), f, fault))
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
@@ -58,21 +62,41 @@ func (g *Guard) serveMessage(w http.ResponseWriter, r *http.Request, h http.Hand
 	f.method = req.Method
 	if req.Method == notifyCancelled {
 		if err := g.unseen(r.Context(), f, nil); err != nil {
-			writeRPCError(w, id, err)
+			writeRPCError(w, http.StatusBadRequest, id, err)
 			return
 		}
+		f.seen.Store(true)
 	}
 	if r.Header.Get("Mcp-Protocol-Version") >= statelessVersion {
 		f.gone = r.Context()
 	}
 	g.frames.begin(f)
-	defer g.frames.end(f)
 	r.Header.Set(frameHeader, f.token)
-	status := &statusRecorder{ResponseWriter: w}
-	h.ServeHTTP(status, r)
-	if req.IsCall() && status.code >= http.StatusBadRequest && !f.seen.Load() {
-		_ = g.unseen(context.WithoutCancel(r.Context()), f, &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: http.StatusText(status.code)})
+	answer := &withheld{ResponseWriter: w, frame: f, call: req.IsCall()}
+	h.ServeHTTP(answer, r)
+	switch {
+	case answer.pass():
+		g.frames.end(f)
+	case answer.code == 0:
+		// The SDK took the message and the middleware has yet to see it: it has not
+		// answered a notification, or a caller that left.
+		time.AfterFunc(frameTTL, func() { g.frames.end(f) })
+	default:
+		g.frames.end(f)
+		fault, spoken := answer.fault()
+		answer.replace(id, g.unseen(context.WithoutCancel(r.Context()), f, fault), spoken)
 	}
+}
+
+// frameTTL bounds how long a message may wait between the frame and the middleware.
+const frameTTL = time.Minute
+
+// callerOf finds out who asks from the request alone, best rung first.
+func callerOf(r *http.Request) Principal {
+	if p, ok := tokenPrincipal(auth.TokenInfoFromContext(r.Context())); ok {
+		return p
+	}
+	return peerOf(r).Principal()
 }
 
 // readMessage reads one JSON-RPC message. req is nil for an answer.
@@ -102,7 +126,7 @@ func peerOf(r *http.Request) Peer {
 	return p
 }
 
-func writeRPCError(w http.ResponseWriter, id jsonrpc.ID, err error) {
+func writeRPCError(w http.ResponseWriter, code int, id jsonrpc.ID, err error) {
 	var wire *jsonrpc.Error
 	if !errors.As(err, &wire) {
 		wire = &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "refused"}
@@ -116,7 +140,6 @@ func writeRPCError(w http.ResponseWriter, id jsonrpc.ID, err error) {
 		http.Error(w, "refused", http.StatusBadRequest)
 		return
 	}
-	code := http.StatusBadRequest
 	if wire.Code == CodeThrottled {
 		code = http.StatusTooManyRequests
 	}
@@ -125,17 +148,77 @@ func writeRPCError(w http.ResponseWriter, id jsonrpc.ID, err error) {
 	_, _ = w.Write(raw) // the client may have left
 }
 
-// statusRecorder notes the status of an answer and stays out of the way of
-// streaming: net/http finds Flush and deadlines through Unwrap.
-type statusRecorder struct {
+// withheld keeps an answer back until the middleware has seen the message. What
+// the SDK answers by itself is never sent: it may repeat the request. An accepted
+// notification is not an answer.
+type withheld struct {
 	http.ResponseWriter
-	code int
+	frame *frame
+	call  bool
+	code  int
+	body  bytes.Buffer
+	open  bool
 }
 
-func (s *statusRecorder) WriteHeader(code int) {
-	s.code = code
-	s.ResponseWriter.WriteHeader(code)
+// pass reports whether the answer may go out, and sends what was kept back.
+func (w *withheld) pass() bool {
+	if w.open || !w.frame.seen.Load() {
+		return w.open
+	}
+	w.open = true
+	if w.code != 0 {
+		w.ResponseWriter.WriteHeader(w.code)
+		_, _ = w.ResponseWriter.Write(w.body.Bytes()) // the client may have left
+	}
+	return true
 }
 
-func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }
-func (s *statusRecorder) Flush()                      { _ = http.NewResponseController(s.ResponseWriter).Flush() }
+func (w *withheld) WriteHeader(code int) {
+	switch {
+	case w.pass() || !w.call && code < http.StatusBadRequest:
+		w.ResponseWriter.WriteHeader(code)
+	case w.code == 0:
+		w.code = code
+	}
+}
+
+func (w *withheld) Write(b []byte) (int, error) {
+	if w.pass() {
+		return w.ResponseWriter.Write(b)
+	}
+	if w.code == 0 {
+		w.code = http.StatusOK
+	}
+	return w.body.Write(b)
+}
+
+func (w *withheld) Flush() {
+	if w.pass() {
+		_ = http.NewResponseController(w.ResponseWriter).Flush()
+	}
+}
+
+func (w *withheld) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// fault is what the SDK answered, and whether it did so in JSON-RPC.
+func (w *withheld) fault() (fault *jsonrpc.Error, spoken bool) {
+	for line := range bytes.Lines(w.body.Bytes()) {
+		msg, err := jsonrpc.DecodeMessage(bytes.TrimPrefix(line, []byte("data: ")))
+		res, ok := msg.(*jsonrpc.Response)
+		if err == nil && ok && errors.As(res.Error, &fault) {
+			return fault, true
+		}
+	}
+	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: http.StatusText(w.code)}, false
+}
+
+// replace answers in the SDK's place, in JSON-RPC or plain text as the SDK did:
+// clients tell the two apart.
+func (w *withheld) replace(id jsonrpc.ID, err error, spoken bool) {
+	var wire *jsonrpc.Error
+	if !spoken && errors.As(err, &wire) && wire.Code == jsonrpc.CodeInvalidRequest {
+		http.Error(w.ResponseWriter, http.StatusText(w.code), w.code)
+		return
+	}
+	writeRPCError(w.ResponseWriter, w.code, id, err)
+}

@@ -3,6 +3,7 @@ package mcpsec
 import (
 	"net/http"
 	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -25,7 +26,7 @@ func (f *flight) identify() {
 		c.Principal = f.frame.principal
 	}
 	if extra != nil {
-		f.token = extra.TokenInfo
+		f.token, f.framed = extra.TokenInfo, true
 		if p, ok := tokenPrincipal(extra.TokenInfo); ok {
 			c.Principal = p
 		}
@@ -54,13 +55,19 @@ func (f *flight) meta() map[string]any {
 	return p.GetMeta()
 }
 
+// credentialHeader matches the names of headers that carry credentials, the
+// standard ones and those that proxies add.
+var credentialHeader = regexp.MustCompile(`(?i)auth|cookie|token|jwt|assertion|secret|api-?key|credential|dpop|client-cert`)
+
 // handlerHeader returns the request header without credentials, which no handler
 // may pass on (token passthrough), and without the mirrored MCP headers unless
 // the revision is one in which the SDK compares them with the body.
 func handlerHeader(h http.Header) http.Header {
 	clean := h.Clone()
-	for _, name := range []string{"Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key", "Dpop", frameHeader} {
-		clean.Del(name)
+	for name := range clean {
+		if name == frameHeader || credentialHeader.MatchString(name) {
+			delete(clean, name)
+		}
 	}
 	if h.Get("Mcp-Protocol-Version") >= statelessVersion {
 		return clean

@@ -52,6 +52,8 @@ func (g *Guard) attach(s *mcp.Server) (all everything, err error) {
 	switch {
 	case g.state.Load() == stateSealed:
 		return all, ErrSealed
+	case g.state.Load() == stateRefused:
+		return all, errors.New("Install has failed before: make the server and the guard anew")
 	case g.server != nil && g.server != s:
 		return all, errors.New("the guard is on another server already: make one guard for each server")
 	case g.server == nil:
@@ -92,12 +94,30 @@ func (g *Guard) Install(s *mcp.Server) error {
 		return errors.New("mcpsec: Install needs a guard made by New and a server")
 	}
 	if err := g.install(s); err != nil {
+		g.state.CompareAndSwap(stateOpen, stateRefused)
 		return fmt.Errorf("mcpsec: not installed, the server refuses every call: %w", err)
 	}
 	for _, p := range g.Postures() {
 		if p.Mode == Observe || p.FailOpen {
 			slog.Warn("mcpsec control does not enforce", "control", p.Name, "mode", p.Mode.String(), "failOpen", p.FailOpen)
 		}
+	}
+	return nil
+}
+
+// ErrNotInstalled is wrapped by [Guard.InForce].
+var ErrNotInstalled = errors.New("mcpsec: the guard is not installed on this server")
+
+// InForce returns nil if Install has succeeded for this server. Transports ask it
+// before they serve.
+func (g *Guard) InForce(s *mcp.Server) error {
+	if g == nil || s == nil {
+		return ErrNotInstalled
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.server != s || g.state.Load() != stateSealed {
+		return ErrNotInstalled
 	}
 	return nil
 }

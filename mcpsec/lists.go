@@ -141,7 +141,7 @@ func filter[T any](items []*T, keep func(*T) bool, copyOf func(*T) *T) []*T {
 // JSON, so that no later write to a schema reaches the copy.
 func copyTool(t *mcp.Tool) (*mcp.Tool, error) {
 	c := *t
-	c.Meta = maps.Clone(t.Meta)
+	c.Meta, _ = copyMeta(map[string]any(t.Meta), 0).(map[string]any)
 	if t.Annotations != nil {
 		a := *t.Annotations
 		a.DestructiveHint, a.OpenWorldHint = clonePtr(a.DestructiveHint), clonePtr(a.OpenWorldHint)
@@ -156,6 +156,47 @@ func copyTool(t *mcp.Tool) (*mcp.Tool, error) {
 		return nil, fmt.Errorf("tool %q: output schema: %w", t.Name, err)
 	}
 	return &c, nil
+}
+
+// copyMeta copies what JSON decodes to, as deep as JSON may be. What lies deeper
+// may be a cycle, and a stack that overflows ends the process: it stays shared, as
+// do values that only Go code can have put there.
+func copyMeta(v any, depth int) any {
+	if depth > maxJSONDepth {
+		return v
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		if v == nil {
+			return v
+		}
+		c := make(map[string]any, len(v))
+		for key, e := range v {
+			c[key] = copyMeta(e, depth+1)
+		}
+		return c
+	case []any:
+		c := make([]any, len(v))
+		for i, e := range v {
+			c[i] = copyMeta(e, depth+1)
+		}
+		return c
+	}
+	return v
+}
+
+// sendable makes sure, once every control has seen a list, that it can be encoded:
+// the SDK encodes it outside every recover, and a client would wait for ever.
+func sendable(r *mcp.ListToolsResult) error {
+	for _, t := range r.Tools {
+		if t.Meta == nil {
+			continue
+		}
+		if _, err := json.Marshal(t.Meta); err != nil {
+			return codeHandlerPanic.Deny("").Because(fmt.Errorf("tool %q: encoding _meta: %w", t.Name, err))
+		}
+	}
+	return nil
 }
 
 func rawSchema(schema any) (any, error) {

@@ -126,9 +126,13 @@ func asks(res mcp.Result) (mcp.InputRequestMap, *string) {
 // settle ends a call inside the chain, so that what it refuses is recorded: it
 // decides about each question to the client and seals the request state. The
 // result is the guard's own copy.
-func (f *flight) settle(ctx context.Context, res mcp.Result, err error) (mcp.Result, error) {
-	if err != nil || res == nil {
+func (f *flight) settle(ctx context.Context, in mcp.Result, fault error) (res mcp.Result, err error) {
+	if res, err = in, fault; err != nil || res == nil {
 		return nil, err
+	}
+	if list, ok := res.(*mcp.ListToolsResult); ok {
+		defer f.containHandler(&res, &err)
+		return res, sendable(list)
 	}
 	questions, state := asks(res)
 	if questions == nil {

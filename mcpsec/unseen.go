@@ -2,6 +2,7 @@ package mcpsec
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -43,7 +44,7 @@ func (g *Guard) unseen(ctx context.Context, fr *frame, fault error) error {
 	case d == nil:
 		return err
 	case d.Code == codeRejected.Name:
-		return &jsonrpc.Error{Code: wireCode(fault), Message: d.Reason}
+		return &jsonrpc.Error{Code: wireCode(fault), Message: d.Reason, Data: negotiable(fault)}
 	}
 	_, err = toWire(&f.call, d)
 	return err
@@ -71,4 +72,20 @@ func wireCode(err error) int64 {
 		return wire.Code
 	}
 	return 0
+}
+
+// negotiable returns the versions a client may choose from; of what else the SDK
+// put into an error nothing is kept.
+func negotiable(err error) json.RawMessage {
+	var wire *jsonrpc.Error
+	if !errors.As(err, &wire) || wire.Code != mcp.CodeUnsupportedProtocolVersion {
+		return nil
+	}
+	var data mcp.UnsupportedProtocolVersionData
+	if json.Unmarshal(wire.Data, &data) != nil {
+		return nil
+	}
+	data.Requested = ""
+	raw, _ := json.Marshal(data)
+	return raw
 }

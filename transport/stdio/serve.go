@@ -13,11 +13,15 @@ import (
 // Serve runs a server on standard input and output behind the guard's frame until
 // the client closes them or ctx ends. The guard must be installed on the server.
 // Nothing else may write to standard output meanwhile. At most one Serve runs in a
-// process at a time. It returns nil when the client left, ctx.Err() when ctx
+// process at a time. It returns an error that wraps mcpsec.ErrNotInstalled if the
+// guard is not in force on the server, nil when the client left, ctx.Err() when ctx
 // ended, and otherwise why the session broke.
 func Serve(ctx context.Context, guard *mcpsec.Guard, server *mcp.Server) error {
 	if guard == nil || server == nil {
 		return errors.New("stdio: Serve needs a guard and a server")
+	}
+	if err := guard.InForce(server); err != nil {
+		return fmt.Errorf("stdio: %w", err)
 	}
 	return server.Run(ctx, guard.Transport(&mcp.StdioTransport{}, Peer()))
 }

@@ -1,0 +1,130 @@
+package mcpsecgo
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/mcpsec/mcpsec-go"
+
+// A pkg is what go list says of a package.
+type pkg struct {
+	ImportPath string
+	Standard   bool
+	Imports    []string
+	Deps       []string
+	Module     *struct{ Path string }
+}
+
+func list(t *testing.T, args ...string) map[string]pkg {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Standard,Imports,Deps,Module"}, args...)...)
+	out, err := cmd.Output()
+	if err != nil {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			t.Fatalf("go list: %s", exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	pkgs := make(map[string]pkg)
+	d := json.NewDecoder(bytes.NewReader(out))
+	for {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return pkgs
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkgs[p.ImportPath] = p
+	}
+}
+
+// controls are the packages of which none may import another.
+var controls = []string{"mcpsec/allowlist", "audit", "ratelimit", "attest", "creds"}
+
+func TestCoreImportsStandardLibraryAndSDKOnly(t *testing.T) {
+	t.Parallel()
+	all := list(t, "-deps", "./mcpsec")
+	for _, imported := range all[module+"/mcpsec"].Imports {
+		if all[imported].Standard || strings.HasPrefix(imported, "github.com/modelcontextprotocol/go-sdk/") {
+			continue
+		}
+		t.Errorf("mcpsec imports %s", imported)
+	}
+}
+
+func TestControlsDoNotImportEachOther(t *testing.T) {
+	t.Parallel()
+	for _, control := range controls {
+		for _, dep := range list(t, "./"+control)[module+"/"+control].Deps {
+			name, ours := strings.CutPrefix(dep, module+"/")
+			if ours && name != control && slices.Contains(controls, name) {
+				t.Errorf("%s imports %s", control, name)
+			}
+		}
+	}
+}
+
+// heavy are the modules that only leaf packages may bring in.
+var heavy = []string{
+	"github.com/sigstore", "github.com/aws", "github.com/redis", "go.opentelemetry.io", "github.com/twmb",
+	"github.com/nats-io", "google.golang.org/grpc", "github.com/spf13", "k8s.io",
+}
+
+func TestCorePackagesLinkNothingHeavy(t *testing.T) {
+	t.Parallel()
+	args := []string{"-deps", "./mcpsec", "./transport/..."}
+	for _, c := range controls {
+		args = append(args, "./"+c)
+	}
+	for name, p := range list(t, args...) {
+		for _, h := range heavy {
+			if name == h || strings.HasPrefix(name, h+"/") {
+				t.Errorf("a core package links %s (module %v)", name, p.Module)
+			}
+		}
+	}
+}
+
+// allowed are the modules the core packages link, so that a new one is a decision
+// and not an accident.
+var allowed = []string{
+	module,
+	"github.com/modelcontextprotocol/go-sdk", "github.com/google/jsonschema-go", "github.com/yosida95/uritemplate/v3",
+	"github.com/segmentio/encoding", "github.com/segmentio/asm", "golang.org/x/oauth2", "golang.org/x/sync", "golang.org/x/sys", "golang.org/x/time", // go-sdk's own
+	"github.com/lmittmann/tint", "github.com/sony/gobreaker/v2", "github.com/gowebpki/jcs",
+}
+
+func TestCorePackagesLinkKnownModulesOnly(t *testing.T) {
+	t.Parallel()
+	args := []string{"-deps", "./mcpsec", "./transport/..."}
+	for _, c := range controls {
+		args = append(args, "./"+c)
+	}
+	for name, p := range list(t, args...) {
+		if p.Module != nil && !slices.Contains(allowed, p.Module.Path) {
+			t.Errorf("a core package links %s of module %s", name, p.Module.Path)
+		}
+	}
+}
+
+func TestNobodyImportsExamplesAndCommands(t *testing.T) {
+	t.Parallel()
+	for name, p := range list(t, "./...") {
+		for _, imported := range p.Imports {
+			for _, top := range []string{"examples", "cmd"} {
+				inside := module + "/" + top + "/"
+				if strings.HasPrefix(imported, inside) && !strings.HasPrefix(name, path.Dir(imported)) {
+					t.Errorf("%s imports %s", name, imported)
+				}
+			}
+		}
+	}
+}
