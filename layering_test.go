@@ -16,11 +16,13 @@ const module = "github.com/mcpsec/mcpsec-go"
 
 // A pkg is what go list says of a package.
 type pkg struct {
-	ImportPath string
-	Standard   bool
-	Imports    []string
-	Deps       []string
-	Module     *struct{ Path string }
+	ImportPath string   `json:"ImportPath"`
+	Standard   bool     `json:"Standard"`
+	Imports    []string `json:"Imports"`
+	Deps       []string `json:"Deps"`
+	Module     *struct {
+		Path string `json:"Path"`
+	} `json:"Module"`
 }
 
 func list(t *testing.T, args ...string) map[string]pkg {

@@ -41,8 +41,8 @@ func addTool[In, Out any](g *Guard, s *mcp.Server, t *mcp.Tool, h mcp.ToolHandle
 		return errors.New("mcpsec: AddTool: nil tool")
 	}
 	fail := func(err error) error { return fmt.Errorf("mcpsec: tool %q: %w", t.Name, err) }
-	if g == nil || s == nil || h == nil {
-		return fail(errors.New("AddTool needs a guard, a server and a handler"))
+	if !g.made() || s == nil || h == nil {
+		return fail(errors.New("AddTool needs a guard made by New, a server and a handler"))
 	}
 	offered, err := g.attach(s)
 	if err != nil {
@@ -72,8 +72,8 @@ func addTool[In, Out any](g *Guard, s *mcp.Server, t *mcp.Tool, h mcp.ToolHandle
 
 // enter books a name for a handler.
 func (g *Guard) enter(name string, v *validator) (*entry, error) {
-	if g == nil {
-		return nil, fmt.Errorf("mcpsec: tool %q: nil guard", name)
+	if !g.made() {
+		return nil, fmt.Errorf("tool %q: %w", name, errNoGuard)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -174,7 +174,7 @@ func (v *validator) define(t *mcp.Tool) (*mcp.Tool, error) {
 }
 
 // refusal returns the reason for which the SDK refuses the arguments, or "".
-func (v *validator) refusal(ctx context.Context, g *Guard, req mcp.Request) (reason string) {
+func (v *validator) refusal(ctx context.Context, req mcp.Request) (reason string) {
 	call, ok := req.(*mcp.CallToolRequest)
 	if !ok || v.definition == nil {
 		return ""

@@ -155,6 +155,7 @@ func TestEdgeSharedResultIsWrittenTo(t *testing.T) {
 		return func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) { return shared, nil }
 	}
 	run := func(t *testing.T, r *rig) *mcp.CallToolResult {
+		t.Helper()
 		shared := &mcp.CallToolResult{Meta: mcp.Meta{}, Content: []mcp.Content{}}
 		r.addRaw("shared", handler(shared))
 		r.start(nil).mustCall("shared", nil)
@@ -371,11 +372,14 @@ func TestEdgeUnboundedConcurrency(t *testing.T) {
 	t.Parallel()
 	const calls, limit = 32, 4
 	run := func(t *testing.T, r *rig) (most int64) {
+		t.Helper()
 		var now, peak atomic.Int64
 		block, full := make(chan struct{}), make(chan struct{}, calls)
 		r.addRaw("slow", func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-			n := now.Add(1)
-			for p := peak.Load(); n > p && !peak.CompareAndSwap(p, n); p = peak.Load() {
+			for n := now.Add(1); ; {
+				if p := peak.Load(); n <= p || peak.CompareAndSwap(p, n) {
+					break
+				}
 			}
 			full <- struct{}{}
 			<-block

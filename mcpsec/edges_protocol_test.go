@@ -119,7 +119,7 @@ func TestEdgeRejectedBeforeMiddleware(t *testing.T) {
 		if wireCode(err) != mcpsec.CodeThrottled {
 			t.Fatalf("answered %v", err)
 		}
-		if data := string(err.(*jsonrpc.Error).Data); !strings.Contains(data, `"retryAfterMs":1500`) || !strings.Contains(data, `"code":"test.limit"`) {
+		if data := wireData(err); !strings.Contains(data, `"retryAfterMs":1500`) || !strings.Contains(data, `"code":"test.limit"`) {
 			t.Errorf("data %s", data)
 		}
 	})
@@ -129,6 +129,7 @@ func TestEdgeRejectedBeforeMiddleware(t *testing.T) {
 func TestEdgeCancelledActsBeforeMiddleware(t *testing.T) {
 	t.Parallel()
 	run := func(t *testing.T, r *rig) (cancelled bool) {
+		t.Helper()
 		started, done := make(chan struct{}), make(chan bool, 1)
 		release := make(chan struct{})
 		r.addRaw("slow", func(ctx context.Context, _ *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
@@ -340,7 +341,9 @@ func TestEdgeForgedApproval(t *testing.T) {
 		}
 	})
 
-	ask := func(raw *rawClient, name, arguments, more string) (result struct{ RequestState string }, err error) {
+	ask := func(raw *rawClient, name, arguments, more string) (result struct {
+		RequestState string `json:"requestState"`
+	}, err error) {
 		raw.t.Helper()
 		body, err := raw.answer(raw.send("tools/call", `{"name":"`+name+`","arguments":`+arguments+more+`,
 			"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"elicitation":{}}}}`))
@@ -353,12 +356,14 @@ func TestEdgeForgedApproval(t *testing.T) {
 		return `,"inputResponses":{"sure":{"action":"accept","content":{}}},"requestState":"` + state + `"`
 	}
 	setup := func(t *testing.T, controls ...mcpsec.Control) (*rig, *rawClient, *asker) {
+		t.Helper()
 		var a asker
 		r := guarded(t, nil, controls...)
 		r.addRaw("ask", a.handle)
 		r.addRaw("other", a.handle)
 		r.install()
-		return r, r.rawUninitialized(), &a
+		raw := r.rawUninitialized()
+		return r, raw, &a
 	}
 	refused := func(t *testing.T, a *asker, err error) {
 		t.Helper()
@@ -463,7 +468,7 @@ func TestEdgeForgedApproval(t *testing.T) {
 		if wireCode(err) != mcp.CodeMissingRequiredClientCapabilities {
 			t.Fatalf("answered %v", err)
 		}
-		if data := string(err.(*jsonrpc.Error).Data); !strings.Contains(data, "elicitation") {
+		if data := wireData(err); !strings.Contains(data, "elicitation") {
 			t.Errorf("data %s", data)
 		}
 	})
@@ -483,6 +488,7 @@ func TestEdgeForgedApproval(t *testing.T) {
 func TestEdgeListenSubscribesUnseen(t *testing.T) {
 	t.Parallel()
 	run := func(t *testing.T, r *rig) []string {
+		t.Helper()
 		var mu sync.Mutex
 		var subscribed []string
 		opts := &mcp.ServerOptions{
@@ -555,6 +561,7 @@ func TestEdgeListenSubscribesUnseen(t *testing.T) {
 func TestEdgeListChangedReachesEverybody(t *testing.T) {
 	t.Parallel()
 	run := func(t *testing.T, r *rig) (secret, public bool) {
+		t.Helper()
 		prompt := func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
 			return &mcp.GetPromptResult{}, nil
 		}
@@ -674,12 +681,14 @@ func TestEdgeListAliasesRegistry(t *testing.T) {
 				t.Annotations.ReadOnlyHint = false
 				t.Meta["k"] = "poison"
 				if raw, ok := t.InputSchema.(json.RawMessage); ok {
-					copy(raw[bytes.Index(raw, []byte("object")):], "string")
+					_, tail, _ := bytes.Cut(raw, []byte(`"type":"`))
+					copy(tail, "string")
 				}
 			}
 		}
 	}
 	second := func(t *testing.T, r *rig) *mcp.Tool {
+		t.Helper()
 		if _, err := r.client.ListTools(t.Context(), nil); err != nil { // sees the poison
 			t.Fatal(err)
 		}

@@ -182,7 +182,7 @@ func ExampleGuard_Handler() {
 	}
 	web := httptest.NewServer(guard.Handler(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil)))
 	defer web.Close()
-	res, err := http.Post(web.URL, "application/json", strings.NewReader(`[{"jsonrpc":"2.0","id":1,"method":"ping"}]`)) //nolint:noctx // an example
+	res, err := http.Post(web.URL, "application/json", strings.NewReader(`[{"jsonrpc":"2.0","id":1,"method":"ping"}]`))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -2,6 +2,7 @@ package mcpsec
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,9 +57,9 @@ func (f *flight) keep(bit uint64, res mcp.Result, err error) {
 }
 
 func (f *flight) kept(bit uint64) (mcp.Result, error) {
-	for i := len(f.keeps) - 1; i >= 0; i-- {
-		if f.keeps[i].bit == bit {
-			return f.keeps[i].res, f.keeps[i].err
+	for _, k := range slices.Backward(f.keeps) {
+		if k.bit == bit {
+			return k.res, k.err
 		}
 	}
 	return nil, errSwallowed

@@ -78,6 +78,9 @@ type framedTransport struct {
 }
 
 func (t *framedTransport) Connect(ctx context.Context) (mcp.Connection, error) {
+	if !t.guard.made() {
+		return nil, errNoGuard
+	}
 	conn, err := t.inner.Connect(ctx)
 	if err != nil {
 		return nil, err

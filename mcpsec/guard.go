@@ -68,8 +68,8 @@ const (
 )
 
 // A Guard holds controls, owns their order, and is installed on one server. All
-// methods are safe for concurrent use. Make one with [New]; the zero value and
-// nil refuse everything.
+// methods are safe for concurrent use. Make one with [New]: with the zero value and
+// with nil nothing can be added, installed or connected.
 type Guard struct {
 	settings Settings
 	links    []*link
@@ -214,6 +214,11 @@ func (g *Guard) build() error {
 	}
 	return nil
 }
+
+var errNoGuard = errors.New("mcpsec: no guard: make one with New")
+
+// made reports whether the guard was made by New.
+func (g *Guard) made() bool { return g != nil && g.outer != nil }
 
 // Posture describes one control of a guard, for logs and for a person.
 type Posture struct {

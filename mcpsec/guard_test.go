@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -87,6 +89,24 @@ func TestMisuseOfToolsAndInstall(t *testing.T) {
 	var nilGuard *mcpsec.Guard
 	if err := nilGuard.Install(mcp.NewServer(implementation, nil)); err == nil {
 		t.Error("a nil guard was installed")
+	}
+	for name, g := range map[string]*mcpsec.Guard{"nil": nil, "zero": {}} {
+		s := mcp.NewServer(implementation, nil)
+		near, _ := mcp.NewInMemoryTransports()
+		if _, err := s.Connect(t.Context(), g.Transport(near, mcpsec.Peer{}), nil); err == nil {
+			t.Errorf("%s guard: connected", name)
+		}
+		w := httptest.NewRecorder()
+		g.Handler(http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader("{}")))
+		if w.Code != http.StatusInternalServerError {
+			t.Errorf("%s guard: served with %d", name, w.Code)
+		}
+		if err := errors.Join(g.Install(s), mcpsec.AddTool(g, s, &mcp.Tool{Name: "x"}, readTool)); err == nil || g.InForce(s) == nil {
+			t.Errorf("%s guard: in force", name)
+		}
+		if _, err := mcpsec.Wrap(g, "x", func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) { return nil, nil }); err == nil {
+			t.Errorf("%s guard: wrapped", name)
+		}
 	}
 	g, err := mcpsec.New()
 	if err != nil {
@@ -551,7 +571,7 @@ func TestRefusedLooksUnknown(t *testing.T) {
 	} {
 		hidden := raw.call(method, strings.ReplaceAll(params, "NAME", "hidden"))
 		absent := raw.call(method, strings.ReplaceAll(params, "NAME", "absent"))
-		if hidden == nil || absent == nil || wireCode(hidden) != wireCode(absent) || strings.ReplaceAll(hidden.Error(), "hidden", "absent") != absent.Error() || string(hidden.(*jsonrpc.Error).Data) != "" && method != "resources/read" {
+		if hidden == nil || absent == nil || wireCode(hidden) != wireCode(absent) || strings.ReplaceAll(hidden.Error(), "hidden", "absent") != absent.Error() || wireData(hidden) != "" && method != "resources/read" {
 			t.Errorf("%s: hidden %v, absent %v", method, hidden, absent)
 		}
 	}

@@ -26,6 +26,10 @@ import (
 // whatever does.
 func (g *Guard) Handler(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !g.made() {
+			http.Error(w, errNoGuard.Error(), http.StatusInternalServerError)
+			return
+		}
 		r = r.Clone(r.Context())
 		r.Header.Del(frameHeader)
 		if r.Method != http.MethodPost {
@@ -149,8 +153,8 @@ func writeRPCError(w http.ResponseWriter, code int, id jsonrpc.ID, err error) {
 }
 
 // withheld keeps an answer back until the middleware has seen the message. What
-// the SDK answers by itself is never sent: it may repeat the request. An accepted
-// notification is not an answer.
+// the SDK answers by itself is never sent: it may repeat the request. That a
+// notification was taken, or that the answer comes on another stream, is no answer.
 type withheld struct {
 	http.ResponseWriter
 	frame *frame
@@ -175,7 +179,7 @@ func (w *withheld) pass() bool {
 
 func (w *withheld) WriteHeader(code int) {
 	switch {
-	case w.pass() || !w.call && code < http.StatusBadRequest:
+	case w.pass() || code == http.StatusAccepted || !w.call && code < http.StatusBadRequest:
 		w.ResponseWriter.WriteHeader(code)
 	case w.code == 0:
 		w.code = code

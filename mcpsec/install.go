@@ -90,7 +90,7 @@ func (g *Guard) attach(s *mcp.Server) (all everything, err error) {
 // for clients without multi-round-trip calls is not attested; and a handler's shared
 // result may be written to by the SDK. [AddTool] closes these.
 func (g *Guard) Install(s *mcp.Server) error {
-	if g == nil || s == nil {
+	if !g.made() || s == nil {
 		return errors.New("mcpsec: Install needs a guard made by New and a server")
 	}
 	if err := g.install(s); err != nil {

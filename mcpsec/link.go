@@ -89,7 +89,7 @@ func (l *link) refuse(ctx context.Context, call *Call, d *Denial) (mcp.Result, e
 	if d.Control == "" {
 		d.Control = l.Name
 	}
-	if l.mode != Observe && !(l.failOpen && d.Failure) {
+	if l.mode != Observe && (!l.failOpen || !d.Failure) {
 		return nil, d
 	}
 	return l.letPass(ctx, call, Finding{Control: l.Name, Denial: d, Failed: d.Failure})

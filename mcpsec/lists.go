@@ -168,7 +168,7 @@ func copyMeta(v any, depth int) any {
 	switch v := v.(type) {
 	case map[string]any:
 		if v == nil {
-			return v
+			return map[string]any(nil)
 		}
 		c := make(map[string]any, len(v))
 		for key, e := range v {

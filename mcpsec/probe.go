@@ -71,7 +71,7 @@ func (g *Guard) probe(ctx context.Context, s *mcp.Server) error {
 		_ = ss.Close()
 	}()
 	c := prober{ctx, conn, 0}
-	if _, err := c.call(methodInitialize, map[string]any{
+	if err := c.call(methodInitialize, map[string]any{
 		"protocolVersion": "2025-11-25", "capabilities": map[string]any{},
 		"clientInfo": map[string]any{"name": "mcpsec", "version": "probe"},
 	}); err != nil {
@@ -90,10 +90,12 @@ func (g *Guard) probe(ctx context.Context, s *mcp.Server) error {
 		{"a subscription", methodListen, map[string]any{"notifications": map[string]any{"resourceSubscriptions": []string{"mcpsec:probe"}}}, methodListen + " ", jsonrpc.CodeMethodNotFound},
 	}
 	for _, test := range tests {
-		_, err := c.call(test.method, test.params)
-		var wire *jsonrpc.Error
-		if !errors.As(err, &wire) || wire.Code != test.code {
-			return fmt.Errorf("%s was answered with %v and not with error %d", test.what, err, test.code)
+		err := c.call(test.method, test.params)
+		if err == nil || wireCode(err) != test.code {
+			if err == nil {
+				err = errors.New("it was answered")
+			}
+			return fmt.Errorf("%s was not answered with error %d: %w", test.what, test.code, err)
 		}
 		if !p.saw(test.met) {
 			return fmt.Errorf("%s did not meet the guard", test.what)
@@ -112,26 +114,26 @@ type prober struct {
 	last float64
 }
 
-func (c *prober) call(method string, params any) (json.RawMessage, error) {
+func (c *prober) call(method string, params any) error {
 	raw, err := json.Marshal(params)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c.last++
 	id, err := jsonrpc.MakeID(c.last)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := c.conn.Write(c.ctx, &jsonrpc.Request{ID: id, Method: method, Params: raw}); err != nil {
-		return nil, err
+		return err
 	}
 	for {
 		msg, err := c.conn.Read(c.ctx)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if res, ok := msg.(*jsonrpc.Response); ok && res.ID == id {
-			return res.Result, res.Error
+			return res.Error
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package mcpsec
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -167,30 +168,40 @@ func (f *flight) readParams() {
 		c.Name = p.URI
 	case *mcp.CompleteParams:
 		if p.Ref != nil {
-			if c.Name = p.Ref.Name; c.Name == "" {
-				c.Name = p.Ref.URI
-			}
+			c.Name = cmp.Or(p.Ref.Name, p.Ref.URI)
 		}
 		c.Arguments = f.marshal(p)
+	default:
+		if cursor := cursorOf(p); cursor != nil {
+			f.openCursor(cursor)
+			return
+		}
+		c.Arguments = f.marshal(p)
+	}
+}
+
+// cursorOf returns where the parameters of a list keep their cursor; nil if they
+// are none or absent.
+func cursorOf(params mcp.Params) *string {
+	switch p := params.(type) {
 	case *mcp.ListToolsParams:
 		if p != nil {
-			f.openCursor(&p.Cursor)
+			return &p.Cursor
 		}
 	case *mcp.ListPromptsParams:
 		if p != nil {
-			f.openCursor(&p.Cursor)
+			return &p.Cursor
 		}
 	case *mcp.ListResourcesParams:
 		if p != nil {
-			f.openCursor(&p.Cursor)
+			return &p.Cursor
 		}
 	case *mcp.ListResourceTemplatesParams:
 		if p != nil {
-			f.openCursor(&p.Cursor)
+			return &p.Cursor
 		}
-	default:
-		c.Arguments = f.marshal(p)
 	}
+	return nil
 }
 
 // marshal turns decoded parameters back into JSON for controls to read.
@@ -252,7 +263,7 @@ func dispatch(ctx context.Context, call *Call) (mcp.Result, error) {
 	}
 	res, err := f.forward(ctx, call)
 	if f.runs == 0 {
-		res, err = f.unreached(ctx, res, err)
+		res, err = nil, f.unreached(ctx, res, err)
 	}
 	return f.settle(ctx, res, err)
 }
@@ -316,31 +327,31 @@ func sameBytes(a, b []byte) bool {
 }
 
 // unreached judges an answer to a guarded tool that its handler did not give.
-func (f *flight) unreached(ctx context.Context, res mcp.Result, err error) (mcp.Result, error) {
+func (f *flight) unreached(ctx context.Context, res mcp.Result, err error) error {
 	d := codeForeignHandler.Deny("")
 	d.Control = "guard"
 	switch {
 	case f.refused != nil: // a panic before the handler, in another middleware or in decoding
-		return nil, f.refused
+		return f.refused
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return ctx.Err()
 	case err != nil:
 		// Another middleware refused, or the tool was removed. The text may be
 		// anybody's, so it goes to the operator only.
 		d.Detail = "the call ended before the sealed handler: " + err.Error()
-		return nil, d
+		return d
 	}
 	if r, ok := res.(*mcp.CallToolResult); ok && r.IsError && f.entry.typed != nil {
 		// The SDK refuses arguments that do not match the schema before it runs a
 		// typed handler. Whether it did so here is checked, not believed.
-		if reason := f.entry.typed.refusal(ctx, f.guard, f.req); reason != "" {
+		if reason := f.entry.typed.refusal(ctx, f.req); reason != "" {
 			bad := codeBadArguments.Deny(reason)
 			bad.Control = "guard"
-			return nil, bad
+			return bad
 		}
 	}
 	d.Detail = "a reply came from a handler that is not the sealed one; it was dropped"
 	f.entry.tripped.Store(true)
 	f.guard.alarm(Alarm{Code: d.Code, Tool: f.entry.name, Detail: d.Detail, CallID: f.call.ID})
-	return nil, d
+	return d
 }

@@ -3,6 +3,7 @@ package mcpsec_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 
@@ -245,13 +246,16 @@ func (c refuse) Wrap(next mcpsec.Handler) mcpsec.Handler {
 
 func refuseName(names ...string) refuse {
 	return refuse{func(c *mcpsec.Call) bool {
-		for _, n := range names {
-			if c.Name == n {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(names, c.Name)
 	}}
+}
+
+// wireData returns the data of a JSON-RPC error as text; empty if it has none.
+func wireData(err error) string {
+	if wire, ok := errors.AsType[*jsonrpc.Error](err); ok {
+		return string(wire.Data)
+	}
+	return ""
 }
 
 // wireCode returns the JSON-RPC code of an error; 0 if it has none.

@@ -105,7 +105,10 @@ func argumentsDigest(raw json.RawMessage) []byte {
 			v = string(raw)
 		}
 	}
-	canonical, _ := json.Marshal(v) // what JSON decoded to encodes
+	canonical, err := json.Marshal(v)
+	if err != nil { // what JSON decoded to encodes
+		canonical = raw
+	}
 	sum := sha256.Sum256(canonical)
 	return sum[:]
 }
@@ -205,7 +208,10 @@ func (f *flight) mayAsk(questions mcp.InputRequestMap) *Denial {
 
 // missingCapability is the data of the error that SEP-2575 defines.
 func (f *flight) missingCapability() json.RawMessage {
-	raw, _ := json.Marshal(mcp.MissingRequiredClientCapabilityData{RequiredCapabilities: f.caps})
+	raw, err := json.Marshal(mcp.MissingRequiredClientCapabilityData{RequiredCapabilities: f.caps})
+	if err != nil {
+		return nil
+	}
 	return raw
 }
 

@@ -67,8 +67,7 @@ func rejection(err error) string {
 }
 
 func wireCode(err error) int64 {
-	var wire *jsonrpc.Error
-	if errors.As(err, &wire) {
+	if wire, ok := errors.AsType[*jsonrpc.Error](err); ok {
 		return wire.Code
 	}
 	return 0
@@ -86,6 +85,9 @@ func negotiable(err error) json.RawMessage {
 		return nil
 	}
 	data.Requested = ""
-	raw, _ := json.Marshal(data)
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return nil
+	}
 	return raw
 }

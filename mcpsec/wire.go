@@ -33,7 +33,10 @@ type wireDenial struct {
 func toWire(call *Call, d *Denial) (mcp.Result, error) {
 	data := wireDenial{Code: d.Code, CallID: call.ID}
 	rpc := func(code int64, message string) error {
-		raw, _ := json.Marshal(data) // strings and an integer cannot fail
+		raw, err := json.Marshal(data)
+		if err != nil { // strings and an integer always encode
+			raw = nil
+		}
 		return &jsonrpc.Error{Code: code, Message: message, Data: raw}
 	}
 	switch d.Kind {

@@ -93,7 +93,9 @@ func (n notes) backup(ctx context.Context, req *mcp.CallToolRequest, _ nothing) 
 		if err != nil {
 			return nil, seal{}, err
 		}
-		fmt.Fprintf(mac, "%d %s %d %s", len(one.Name), one.Name, len(one.Text), one.Text)
+		if _, err := fmt.Fprintf(mac, "%d %s %d %s", len(one.Name), one.Name, len(one.Text), one.Text); err != nil {
+			return nil, seal{}, err
+		}
 	}
 	return nil, seal{len(all.Names), hex.EncodeToString(mac.Sum(nil))}, nil
 }

@@ -125,7 +125,7 @@ func (s *stage) records() error {
 	if 2*outcomes != len(records) {
 		return fmt.Errorf("%d records for %d outcomes: every call has two", len(records), outcomes)
 	}
-	s.out.say("%d calls, %d refused; each has a record from before and from after it ran", outcomes, refusals)
+	s.out.sayf("%d calls, %d refused; each has a record from before and from after it ran", outcomes, refusals)
 	s.out.done()
 	return nil
 }

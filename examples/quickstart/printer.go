@@ -44,7 +44,7 @@ func (p *printer) scene(text string) {
 	p.printf("\n%s\n", p.paint(bold, fmt.Sprintf("%d. %s", p.scenes, text)))
 }
 
-func (p *printer) say(format string, args ...any) {
+func (p *printer) sayf(format string, args ...any) {
 	p.printf("   %s\n", p.paint(grey, fmt.Sprintf(format, args...)))
 }
 

@@ -67,7 +67,7 @@ func (s *stage) prepare() error {
 		return fmt.Errorf("pinning the server: %w", err)
 	}
 	s.out.title("A server for notes, pinned and started behind five controls")
-	s.out.say("manifest: SHA-256 of seven tool definitions and of the executable; a reviewer approves it")
+	s.out.sayf("manifest: SHA-256 of seven tool definitions and of the executable; a reviewer approves it")
 	return nil
 }
 
@@ -78,7 +78,7 @@ func (s *stage) self(args ...string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(s.ctx, exe, args...)
+	cmd := exec.CommandContext(s.ctx, exe, args...) //nolint:gosec // this very program
 	cmd.Stderr = os.Stderr
 	return cmd, nil
 }
@@ -93,7 +93,7 @@ func (s *stage) start() error {
 	if s.client, err = client.Connect(s.ctx, &mcp.CommandTransport{Command: cmd}, nil); err != nil {
 		return fmt.Errorf("connecting: %w", err)
 	}
-	s.out.say("child process %d speaks MCP over stdio", cmd.Process.Pid)
+	s.out.sayf("child process %d speaks MCP over stdio", cmd.Process.Pid)
 	return nil
 }
 
@@ -107,7 +107,7 @@ func (s *stage) ordinary() error {
 	if err != nil {
 		return err
 	}
-	s.out.say("tools/list shows %d tools; delete_note is not among them, since this caller may not use it", len(list.Tools))
+	s.out.sayf("tools/list shows %d tools; delete_note is not among them, since this caller may not use it", len(list.Tools))
 	if len(list.Tools) != 6 {
 		return fmt.Errorf("listed %d tools instead of 6", len(list.Tools))
 	}
@@ -141,7 +141,7 @@ func (s *stage) withoutRights() error {
 	if err := s.refused("delete_note", named{"welcome.txt"}, "allowlist.denied"); err != nil {
 		return err
 	}
-	s.out.say("the answer is the one for a tool that does not exist, and the file is still there")
+	s.out.sayf("the answer is the one for a tool that does not exist, and the file is still there")
 	_, err := os.Stat(filepath.Join(s.dir.notes(), "welcome.txt"))
 	return err
 }
@@ -151,7 +151,7 @@ func (s *stage) flood() error {
 	var passed int
 	for range 20 {
 		if _, err := s.call("list_notes", nothing{}); err != nil {
-			s.out.say("%d calls passed, then", passed)
+			s.out.sayf("%d calls passed, then", passed)
 			if passed != 5 {
 				return fmt.Errorf("%d calls passed instead of 5", passed)
 			}
@@ -172,13 +172,13 @@ func (s *stage) rugPull() error {
 	if res, err := s.call("check_updates", nothing{}); err != nil || res.IsError {
 		return fmt.Errorf("check_updates: %w", errors.Join(err, resultError(res)))
 	}
-	s.out.say("a library inside the server has rewritten what read_note says of itself; no notification was sent")
+	s.out.sayf("a library inside the server has rewritten what read_note says of itself; no notification was sent")
 	if err := s.refused("read_note", named{"welcome.txt"}, "attest.definition_mismatch"); err != nil {
 		return err
 	}
 	if res, err := s.call("write_note", note{"todo.txt", "Still at work.\n"}); err != nil || res.IsError {
 		return fmt.Errorf("an honest tool stopped too: %w", errors.Join(err, resultError(res)))
 	}
-	s.out.say("the other tools work on")
+	s.out.sayf("the other tools work on")
 	return nil
 }

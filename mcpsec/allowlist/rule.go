@@ -63,7 +63,7 @@ func Who(match func(mcpsec.Principal) bool) Rule { return Rule{who: match} }
 
 // Tools allows the tools of exactly these names.
 func (r Rule) Tools(names ...string) Rule {
-	r.need("Tools", names)
+	r.faults = need(r.faults, "Tools", names)
 	r.tools = extend(r.tools, names)
 	return r
 }
@@ -76,7 +76,7 @@ func (r Rule) AllTools() Rule {
 
 // Prompts allows the prompts of exactly these names, and their completions.
 func (r Rule) Prompts(names ...string) Rule {
-	r.need("Prompts", names)
+	r.faults = need(r.faults, "Prompts", names)
 	r.prompts = extend(r.prompts, names)
 	return r
 }
@@ -85,7 +85,7 @@ func (r Rule) Prompts(names ...string) Rule {
 // these URIs; a URI that ends in "*" stands for all that begin like it. A template
 // is listed to those who may read what its URI template begins with.
 func (r Rule) Resources(uris ...string) Rule {
-	r.need("Resources", uris)
+	r.faults = need(r.faults, "Resources", uris)
 	r.resources = extend(r.resources, uris)
 	return r
 }
@@ -93,7 +93,7 @@ func (r Rule) Resources(uris ...string) Rule {
 // Methods allows other methods by name, such as a custom one or
 // "logging/setLevel".
 func (r Rule) Methods(methods ...string) Rule {
-	r.need("Methods", methods)
+	r.faults = need(r.faults, "Methods", methods)
 	r.methods = extend(r.methods, methods)
 	return r
 }
@@ -106,15 +106,16 @@ func (r Rule) MayAsk(methods ...string) Rule {
 			r.faults = extend(r.faults, []string{fmt.Sprintf("MayAsk knows no request %q", m)})
 		}
 	}
-	r.need("MayAsk", methods)
+	r.faults = need(r.faults, "MayAsk", methods)
 	r.questions = extend(r.questions, methods)
 	return r
 }
 
-func (r *Rule) need(what string, names []string) {
+func need(faults []string, what string, names []string) []string {
 	if len(names) == 0 || slices.Contains(names, "") {
-		r.faults = extend(r.faults, []string{what + " needs names that are not empty"})
+		return extend(faults, []string{what + " needs names that are not empty"})
 	}
+	return faults
 }
 
 // extend never writes to memory that another rule holds.
@@ -133,11 +134,11 @@ func (r Rule) check() error {
 	return nil
 }
 
-func (r *Rule) allows(call *mcpsec.Call) bool {
+func (r Rule) allows(call *mcpsec.Call) bool {
 	return r.covers(call) && r.who(call.Principal)
 }
 
-func (r *Rule) covers(call *mcpsec.Call) bool {
+func (r Rule) covers(call *mcpsec.Call) bool {
 	if call.Outgoing {
 		return slices.Contains(r.questions, call.Method)
 	}
@@ -154,7 +155,7 @@ func (r *Rule) covers(call *mcpsec.Call) bool {
 	return slices.Contains(r.methods, call.Method)
 }
 
-func (r *Rule) coversResource(uri string) bool {
+func (r Rule) coversResource(uri string) bool {
 	return slices.ContainsFunc(r.resources, func(allowed string) bool {
 		prefix, open := strings.CutSuffix(allowed, "*")
 		return allowed == uri || open && strings.HasPrefix(uri, prefix) && !climbs(uri)
