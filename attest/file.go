@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/mcpsec/mcpsec-go/internal/regular"
 )
 
 // Load reads a manifest file: a regular file, or a symbolic link to one, of at
@@ -26,34 +28,19 @@ func Load(path string) (*Pins, error) {
 	return p, nil
 }
 
-// readRegular reads a regular file of at most limit bytes. It looks before it
-// opens, because opening a device can have effects, and again afterwards, because
-// the name may have changed hands in between.
+// readRegular reads a regular file of at most limit bytes.
 func readRegular(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	f, err := os.OpenFile(path, os.O_RDONLY|nonblocking, 0)
+	f, _, err := regular.Open(path, limit, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // nothing was written
-	if info, err = f.Stat(); err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, err
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
+		return nil, fmt.Errorf("%s grew beyond %d bytes", path, limit)
 	}
 	return data, nil
 }

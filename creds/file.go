@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"runtime"
 	"time"
+
+	"github.com/mcpsec/mcpsec-go/internal/regular"
 )
 
 // MaxFile bounds a file with a secret, in bytes.
@@ -59,28 +61,13 @@ func (f *file) Check(Spec) error {
 	return err
 }
 
-// read returns the content of the file. It looks before it opens, because opening
-// a device can have effects, and judges what it opened, because the name may have
-// changed hands in between.
+// read returns the content of the file.
 func (f *file) read() (content []byte, modified time.Time, err error) {
-	info, err := os.Stat(f.path)
-	if err != nil {
-		return nil, modified, err
-	}
-	if err := f.judge(info); err != nil {
-		return nil, modified, err
-	}
-	in, err := os.OpenFile(f.path, os.O_RDONLY|nonblocking, 0)
+	in, info, err := regular.Open(f.path, MaxFile, f.judge)
 	if err != nil {
 		return nil, modified, err
 	}
 	defer func() { _ = in.Close() }() // nothing was written
-	if info, err = in.Stat(); err != nil {
-		return nil, modified, err
-	}
-	if err := f.judge(info); err != nil {
-		return nil, modified, err
-	}
 	// One buffer of the right size: a growing one would leave copies behind.
 	content = make([]byte, info.Size()+1)
 	n, err := io.ReadFull(in, content)
@@ -100,13 +87,9 @@ func (f *file) read() (content []byte, modified time.Time, err error) {
 	return content[:n], info.ModTime(), nil
 }
 
-func (f *file) judge(info os.FileInfo) error {
-	switch {
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is not a regular file", f.path)
-	case info.Size() > MaxFile:
-		return fmt.Errorf("%s is larger than %d bytes", f.path, MaxFile)
-	case runtime.GOOS != "windows" && !f.insecure && info.Mode().Perm()&0o077 != 0:
+// judge refuses a file that others may read.
+func (f *file) judge(info fs.FileInfo) error {
+	if runtime.GOOS != "windows" && !f.insecure && info.Mode().Perm()&0o077 != 0 {
 		return fmt.Errorf("%s has mode %04o: its group or others have permissions; set 0600 or 0400, or accept it with InsecurePermissions", f.path, info.Mode().Perm())
 	}
 	return nil

@@ -6,8 +6,12 @@ import (
 	"github.com/mcpsec/mcpsec-go/internal/bench/cases"
 )
 
-// What the guard adds to a tool call, case by case: run internal/bench for a
-// comparison that the drift of the machine does not spoil.
+// What the guard adds to a tool call, case by case. For a comparison that the drift
+// of the machine does not spoil, run internal/bench.
+
+// BenchmarkReceive is the middleware and what lies inside it, called without a
+// connection.
+func BenchmarkReceive(b *testing.B) { benchCases(b, cases.Direct) }
 
 // BenchmarkDispatch is the call as the SDK's server carries it out, without a
 // client.

@@ -12,8 +12,8 @@ import (
 // one process sort by time to about 0.25 µs), and 62 random bits.
 func newID(now time.Time) string {
 	var u [16]byte
-	_, _ = rand.Read(u[8:])                           // never fails: crypto/rand ends the program instead
-	ms := uint64(now.UnixMilli())                    
+	_, _ = rand.Read(u[8:]) // never fails: crypto/rand ends the program instead
+	ms := uint64(now.UnixMilli())
 	frac := uint64(now.Nanosecond()%1e6) * 4096 / 1e6 //nolint:gosec // below a million
 	binary.BigEndian.PutUint64(u[:8], ms<<16|0x7000|frac)
 	u[8] = u[8]&0x3f | 0x80

@@ -109,7 +109,7 @@ func (g *Guard) probe(ctx context.Context, s *mcp.Server) error {
 
 // A prober speaks JSON-RPC one call at a time.
 type prober struct {
-	ctx  context.Context //nolint:containedctx // lives as long as one probe
+	ctx  context.Context
 	conn mcp.Connection
 	last float64
 }

@@ -1,5 +1,5 @@
 //go:build !unix
 
-package attest
+package regular
 
 const nonblocking = 0

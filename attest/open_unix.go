@@ -1,8 +1,0 @@
-//go:build unix
-
-package attest
-
-import "syscall"
-
-// nonblocking keeps the opening of a named pipe from waiting for a writer.
-const nonblocking = syscall.O_NONBLOCK

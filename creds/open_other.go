@@ -1,5 +1,0 @@
-//go:build !unix
-
-package creds
-
-const nonblocking = 0
