@@ -98,8 +98,8 @@ func TestServerRecordsEveryMethodAndNoValue(t *testing.T) {
 		"tools/call unlock guard.handler_panic":                       "error",
 		"tools/call no\r\n{\"event\":\"outcome\"} guard.unknown_tool": "refused",
 		"prompts/get greet ":                                          "allowed",
-		"resources/read file:///\u2028\x1b[2J ":                       "error",
-		"tools/list  ":                                                "allowed",
+		"resources/read file:///\u2028\x1b[2J guard.malformed":        "refused",
+		"tools/list  ": "allowed",
 	} {
 		if seen[what].Decision != decision {
 			t.Errorf("%q: decision %q", what, seen[what].Decision)
