@@ -32,7 +32,6 @@
 // elsewhere, files it reads, environment and dynamic libraries, prompts and
 // resources, the bytes behind a remote icon URL.
 //
-// Code in the same process that writes to arbitrary memory, that changes a
-// definition and restores it between two checks, or that changes the nested values
-// of a _meta map while a list is being encoded. Root and the kernel.
+// Code in the same process that writes to arbitrary memory, or that changes a
+// definition and restores it between two checks. Root and the kernel.
 package attest

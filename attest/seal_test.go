@@ -307,3 +307,19 @@ func TestCodesAreComplete(t *testing.T) {
 		last = c.Name
 	}
 }
+
+// A subscription is only decided about, and must not look like an answer of the
+// server: one client's subscription would take the tools from all.
+func TestSubscriptionDoesNotTripTheServer(t *testing.T) {
+	t.Parallel()
+	p := pins(t, "Be kind.", noteTool())
+	l := newLab(t, "Be kind.", attest.New(attest.Pinned(p))).add(noteTool())
+	l.server.AddResource(&mcp.Resource{URI: "x://y", Name: "y"}, func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+		return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{Text: "y"}}}, nil
+	})
+	cs := l.install().connect()
+	_ = cs.Subscribe(t.Context(), &mcp.SubscribeParams{URI: "x://y"})
+	if _, err := cs.ListTools(t.Context(), nil); err != nil {
+		t.Fatalf("a subscription tripped the server: %v", err)
+	}
+}

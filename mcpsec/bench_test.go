@@ -26,12 +26,12 @@ func benchCases(b *testing.B, l cases.Level) {
 		b.Run(c.Name, func(b *testing.B) {
 			s := startCase(b, c)
 			b.Run("sequential", func(b *testing.B) {
-				if err := s.Sequential(b, l); err != nil {
+				if err := s.Sequential(b.Context(), b, l); err != nil {
 					b.Fatal(err)
 				}
 			})
 			b.Run("parallel", func(b *testing.B) {
-				if err := s.Parallel(b, l); err != nil {
+				if err := s.Parallel(b.Context(), b, l); err != nil {
 					b.Fatal(err)
 				}
 			})

@@ -22,8 +22,9 @@ type Call struct {
 	Parent string
 	// Method is the MCP method, for example "tools/call".
 	Method string
-	// Name is the tool name, prompt name, resource URI or completion reference;
-	// empty for methods that name nothing.
+	// Name is the tool name, prompt name, resource URI or completion reference, and
+	// for an outgoing call that of the call it is made for; empty for methods that
+	// name nothing.
 	Name string
 	// Arguments are the arguments as received, or the parameters of a custom or
 	// outgoing method. They have passed [CheckJSON]. Nil when there are none.
@@ -37,6 +38,10 @@ type Call struct {
 	// Outgoing is set for requests from the server to the client: sampling,
 	// elicitation and roots, sent directly or as inputRequests in a result.
 	Outgoing bool
+	// Answers are the client's answers to the questions of the round before; nil in
+	// the first round, and for clients of revisions that are asked directly, whose
+	// answers are results of outgoing calls.
+	Answers mcp.InputResponseMap
 	// Round counts the runs of a multi-round-trip call: 0 is the first.
 	Round int
 	// Session and Client are recorded, never trusted: revision 2026-07-28 has no

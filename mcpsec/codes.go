@@ -72,7 +72,7 @@ var (
 	codeRejected = Code{
 		"guard.rejected", BadRequest,
 		"The SDK rejected the message before any handler: unknown method, malformed parameters, or a call before initialization.",
-		"The reason carries the JSON-RPC code; correct the client.",
+		"Correct the client; the detail in the audit record has the JSON-RPC code.",
 	}
 	codeProbe = Code{
 		"guard.probe", NotFound,

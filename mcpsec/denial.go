@@ -24,10 +24,11 @@ const (
 	// BadArguments: a tool result with isError that names the argument and the
 	// rule, so that a model can correct itself; -32602 for other methods.
 	BadArguments
-	// BadRequest: the message itself is unacceptable. JSON-RPC error -32602.
+	// BadRequest: the message itself is unacceptable. JSON-RPC error -32602, or the
+	// SDK's own code for what the SDK rejects.
 	BadRequest
-	// Unauthenticated and Forbidden: HTTP 401 and 403 where a transport can
-	// answer so, else JSON-RPC errors -32011 and -32012.
+	// Unauthenticated and Forbidden: JSON-RPC errors -32011 and -32012, until a
+	// transport answers them with HTTP 401 and 403.
 	Unauthenticated
 	Forbidden
 	// Crashed: a handler panicked. JSON-RPC error -32603 without text.

@@ -456,7 +456,11 @@ func TestEdgeForgedApproval(t *testing.T) {
 		if _, err := ask(raw2, "ask", `{"sum":1}`, answer(first.RequestState)); err != nil || a2.accepted.Load() != 1 {
 			t.Fatalf("%v, accepted %d", err, a2.accepted.Load())
 		}
+		if _, err := ask(raw2, "ask", `{"sum":1}`, answer(first.RequestState)); wireCode(err) != jsonrpc.CodeInvalidParams || a2.accepted.Load() != 1 {
+			t.Fatalf("a state was used twice in one process: %v", err)
+		}
 		calls := two.of("tools/call")
+		calls = calls[:len(calls)-1]
 		if len(calls) != 1 || calls[0].Round != 1 || calls[0].ID != one.of("tools/call")[0].ID {
 			t.Errorf("the replica charged %+v", calls)
 		}

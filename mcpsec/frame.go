@@ -59,8 +59,8 @@ func (fs *frames) of(extra *mcp.RequestExtra) *frame {
 	return known
 }
 
-// Transport returns t with the guard's frame around it: every message is parsed
-// strictly before the SDK sees it, principals come from the peer, and what the SDK
+// Transport returns t with the guard's frame around it: the parameters of every
+// request are held to [CheckJSON] before the SDK reads them, principals come from the peer, and what the SDK
 // rejects by itself (unknown methods, malformed parameters, calls before
 // initialization) or acts on before any middleware (cancellation) is recorded and
 // counted like every other call. Use it for stdio and in-memory transports:
@@ -197,10 +197,12 @@ func (c *framedConn) Write(ctx context.Context, msg jsonrpc.Message) error {
 	c.mu.Unlock()
 	if f != nil {
 		c.transport.guard.frames.end(f)
-		if !f.seen.Load() && res.Error != nil {
-			own := *res
-			own.Error = c.transport.guard.unseen(ctx, f, res.Error)
-			msg = &own
+		if !f.seen.Load() {
+			fault := res.Error
+			if fault == nil {
+				fault = c.transport.guard.unguarded(f)
+			}
+			msg = &jsonrpc.Response{ID: res.ID, Error: c.transport.guard.unseen(ctx, f, fault)}
 		}
 	}
 	return c.Connection.Write(ctx, msg)

@@ -35,9 +35,10 @@ type Settings struct {
 	// 0 means DefaultInputTTL.
 	InputTTL time.Duration
 	// StateKey seals request states and list cursors (AES-256-GCM). Replicas of
-	// one service share it, so that a retry may arrive at any of them; each retry
-	// is then counted as a call of its own unless this process issued the state.
-	// Nil means a random key for the life of the guard. Otherwise 32 bytes.
+	// one service share it, so that a retry may arrive at any of them. A retry of
+	// what another process asked is then counted as a call of its own, and a state
+	// can be used once in each process instead of once. Nil means a random key for
+	// the life of the guard. Otherwise 32 bytes.
 	StateKey []byte
 	// OnAlarm is called, from the goroutine of the call that found it, when the
 	// guard sees something that never happens by accident. It must not block.
@@ -85,7 +86,7 @@ type Guard struct {
 
 	mu      sync.Mutex // guards what follows until the guard is sealed
 	server  *mcp.Server
-	sdk     mcp.MethodHandler // the server's own dispatch, inside all middleware
+	sdk     mcp.MethodHandler // the server's dispatch, inside all middleware added since
 	entries map[string]*entry
 	faults  []error // of AddTool, reported by Install again
 

@@ -214,6 +214,106 @@ func TestMiddlewareAddedAfterInstall(t *testing.T) {
 	}
 }
 
+// A middleware that is added after Install and answers by itself never calls the
+// guard; at the frame its answers are dropped all the same.
+func TestAnswersThatNeverMetTheGuard(t *testing.T) {
+	t.Parallel()
+	answering := func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+			if method == "tools/call" {
+				return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "evil"}}}, nil
+			}
+			return next(ctx, method, req)
+		}
+	}
+	t.Run("bare", func(t *testing.T) {
+		t.Parallel()
+		r := bare(t, nil)
+		addTool(r, &mcp.Tool{Name: "read"}, readTool)
+		r.start(nil)
+		r.server.AddReceivingMiddleware(answering)
+		if text(r.mustCall("read", noteArgs{"x"})) != "evil" {
+			t.Fatal("the SDK no longer lets later middleware answer")
+		}
+	})
+	t.Run("over a transport", func(t *testing.T) {
+		t.Parallel()
+		var rec recorder
+		r := guarded(t, nil, rec.at(mcpsec.StageAudit))
+		addTool(r, &mcp.Tool{Name: "read"}, readTool)
+		r.start(nil)
+		r.server.AddReceivingMiddleware(answering)
+		for range 2 {
+			if res, err := r.call("read", noteArgs{"x"}); wireCode(err) != mcpsec.CodeUnavailable {
+				t.Fatalf("answered %v, %v", text(res), err)
+			}
+		}
+		if codes := r.alarms.codes(); !slices.Equal(codes, []string{"guard.outflanked"}) {
+			t.Errorf("alarms %v", codes)
+		}
+		if codes := rec.denials("tools/call"); !slices.Equal(codes, []string{"guard.outflanked", "guard.outflanked"}) {
+			t.Errorf("recorded %v", codes)
+		}
+	})
+	t.Run("over HTTP", func(t *testing.T) {
+		t.Parallel()
+		r := guarded(t, nil)
+		addTool(r, &mcp.Tool{Name: "read"}, readTool)
+		r.install()
+		web := httptest.NewServer(r.guard.Handler(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return r.server }, nil)))
+		defer web.Close()
+		cs, err := mcp.NewClient(implementation, nil).Connect(t.Context(), &mcp.StreamableClientTransport{Endpoint: web.URL, DisableStandaloneSSE: true}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cs.Close()
+		r.client = cs
+		r.mustCall("read", noteArgs{"x"})
+		r.server.AddReceivingMiddleware(answering)
+		if res, err := r.call("read", noteArgs{"x"}); err == nil {
+			t.Fatalf("answered %v", text(res))
+		}
+		if codes := r.alarms.codes(); !slices.Equal(codes, []string{"guard.outflanked"}) {
+			t.Errorf("alarms %v", codes)
+		}
+	})
+}
+
+// A frame in front of a server on which nobody installed the guard lets nothing out.
+func TestFrameWithoutInstall(t *testing.T) {
+	t.Parallel()
+	r := guarded(t, nil)
+	mcp.AddTool(r.server, &mcp.Tool{Name: "bare"}, readTool)
+	if err := r.rawUninitialized().call("initialize", `{"protocolVersion":"2025-11-25","capabilities":{}}`); wireCode(err) != mcpsec.CodeUnavailable {
+		t.Fatalf("answered %v", err)
+	}
+	if codes := r.alarms.codes(); len(codes) != 0 {
+		t.Errorf("alarms %v", codes)
+	}
+}
+
+// A server whose Install failed refuses every call, whoever's server it is.
+func TestFailedInstallLeavesNothingOpen(t *testing.T) {
+	t.Parallel()
+	first := guarded(t, nil)
+	addTool(first, &mcp.Tool{Name: "read"}, readTool)
+	first.install()
+	second := bare(t, nil)
+	addTool(second, &mcp.Tool{Name: "read"}, readTool)
+	if err := first.guard.Install(second.server); err == nil {
+		t.Fatal("one guard on two servers")
+	}
+	if err := second.rawUninitialized().call("initialize", `{"protocolVersion":"2025-11-25","capabilities":{}}`); wireCode(err) != mcpsec.CodeUnavailable {
+		t.Fatalf("the second server answered %v", err)
+	}
+	first.connect(nil)
+	first.mustCall("read", noteArgs{"x"})
+	if err := first.guard.Install(first.server); !errors.Is(err, mcpsec.ErrSealed) {
+		t.Fatalf("Install twice: %v", err)
+	}
+	first.mustCall("read", noteArgs{"x"})
+}
+
 func TestMiddlewareBeforeInstallIsInside(t *testing.T) {
 	t.Parallel()
 	r := guarded(t, nil, refuseName("read"))

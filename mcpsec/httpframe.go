@@ -22,6 +22,9 @@ import (
 // revision (2026-07-28 and later) goes away, its call is cancelled, as that
 // revision demands.
 //
+// Over HTTP+SSE the SDK keeps from the middleware which message it came with: bodies
+// are bounded and strict there too, but every caller is anonymous.
+//
 // It authenticates nobody and checks neither Host nor Origin: put it inside
 // whatever does.
 func (g *Guard) Handler(h http.Handler) http.Handler {
@@ -87,7 +90,7 @@ func (g *Guard) serveMessage(w http.ResponseWriter, r *http.Request, h http.Hand
 		time.AfterFunc(frameTTL, func() { g.frames.end(f) })
 	default:
 		g.frames.end(f)
-		fault, spoken := answer.fault()
+		fault, spoken := answer.fault(g)
 		answer.replace(id, g.unseen(context.WithoutCancel(r.Context()), f, fault), spoken)
 	}
 }
@@ -204,14 +207,20 @@ func (w *withheld) Flush() {
 
 func (w *withheld) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// fault is what the SDK answered, and whether it did so in JSON-RPC.
-func (w *withheld) fault() (fault *jsonrpc.Error, spoken bool) {
+// fault is what the SDK answered, and whether it did so in JSON-RPC. An answer that
+// is no error was given by somebody who stands outside the guard.
+func (w *withheld) fault(g *Guard) (fault error, spoken bool) {
 	for line := range bytes.Lines(w.body.Bytes()) {
 		msg, err := jsonrpc.DecodeMessage(bytes.TrimPrefix(line, []byte("data: ")))
 		res, ok := msg.(*jsonrpc.Response)
-		if err == nil && ok && errors.As(res.Error, &fault) {
-			return fault, true
+		switch {
+		case err != nil || !ok:
+			continue
+		case res.Error != nil:
+			return res.Error, true
 		}
+		w.code = http.StatusForbidden
+		return g.unguarded(w.frame), true
 	}
 	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: http.StatusText(w.code)}, false
 }

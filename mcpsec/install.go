@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -93,8 +94,12 @@ func (g *Guard) Install(s *mcp.Server) error {
 	if !g.made() || s == nil {
 		return errors.New("mcpsec: Install needs a guard made by New and a server")
 	}
+	if g.InForce(s) == nil {
+		return fmt.Errorf("mcpsec: Install twice on one server: %w", ErrSealed)
+	}
 	if err := g.install(s); err != nil {
 		g.state.CompareAndSwap(stateOpen, stateRefused)
+		s.AddReceivingMiddleware(refuseAll)
 		return fmt.Errorf("mcpsec: not installed, the server refuses every call: %w", err)
 	}
 	for _, p := range g.Postures() {
@@ -120,6 +125,16 @@ func (g *Guard) InForce(s *mcp.Server) error {
 		return ErrNotInstalled
 	}
 	return nil
+}
+
+// refuseAll is what a server is left with when Install fails: it may be another
+// guard's server, or the guard's middleware may not have got so far.
+func refuseAll(mcp.MethodHandler) mcp.MethodHandler {
+	return func(_ context.Context, method string, _ mcp.Request) (mcp.Result, error) {
+		d := codeNotInstalled.Deny("")
+		d.CallID = newID(time.Now())
+		return toWire(&Call{ID: d.CallID, Method: method}, d)
+	}
 }
 
 func (g *Guard) install(s *mcp.Server) error {

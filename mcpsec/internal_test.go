@@ -61,6 +61,11 @@ func TestPrincipalLadder(t *testing.T) {
 		{"DNS name", cert(x509.Certificate{DNSNames: []string{"a.example"}}), `certificate "CN=Test CA" "a.example" "" ""`},
 		{"mail name", cert(x509.Certificate{EmailAddresses: []string{"a@b"}}), `certificate "CN=Test CA" "a@b" "" ""`},
 		{"address name", cert(x509.Certificate{IPAddresses: []net.IP{net.IPv4(1, 2, 3, 4)}}), `certificate "CN=Test CA" "1.2.3.4" "" ""`},
+		{"a certificate without a name does not hide the process", func() Peer {
+			p := cert(x509.Certificate{})
+			p.Process = "uid:7"
+			return p
+		}(), `process "" "uid:7" "" ""`},
 		{"a common name is no identity", cert(x509.Certificate{Subject: pkix.Name{CommonName: "root"}}), `address "" "192.0.2.7" "" ""`},
 	}
 	for _, test := range tests {
@@ -174,8 +179,15 @@ func TestPendingRoundsAreBounded(t *testing.T) {
 	if later := now.Add(90 * time.Minute); !p.put("after some expired", 0, later, later.Add(time.Hour)) {
 		t.Fatal("expired rounds keep their places")
 	}
-	if !p.take("after some expired", 0) || p.take("after some expired", 0) {
-		t.Fatal("a state can be used once, not never and not twice")
+	later := now.Add(90 * time.Minute)
+	if issued, unused := p.use("after some expired", 0, later, later.Add(time.Hour)); !issued || !unused {
+		t.Fatal("an issued state cannot be used")
+	}
+	if _, unused := p.use("after some expired", 0, later, later.Add(time.Hour)); unused {
+		t.Fatal("a state can be used twice")
+	}
+	if issued, unused := p.use("of another process", 0, later, later.Add(time.Hour)); issued || !unused {
+		t.Fatal("a state of another process was taken for an own or a used one")
 	}
 }
 

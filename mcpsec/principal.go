@@ -91,15 +91,15 @@ type Peer struct {
 
 // Principal returns the best principal the peer's own facts support.
 func (p Peer) Principal() Principal {
-	switch {
-	case len(p.Certificates) > 0:
+	if len(p.Certificates) > 0 {
 		if name := certificateName(p.Certificates[0]); name != "" {
 			return Principal{Rung: Certificate, Issuer: p.Certificates[0].Issuer.String(), Subject: name}.keyed()
 		}
+	}
+	switch {
 	case p.Process != "":
 		return Principal{Rung: Process, Subject: p.Process}.keyed()
-	}
-	if p.Addr == "" {
+	case p.Addr == "":
 		return Principal{}
 	}
 	host, _, err := net.SplitHostPort(p.Addr)

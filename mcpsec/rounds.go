@@ -66,13 +66,14 @@ func (f *flight) readRound(answers mcp.InputResponseMap, state *string) {
 			return
 		}
 	}
-	issuedHere := g.pending.take(r.ID, r.Round)
-	if !issuedHere && !g.seal.shared {
+	now := g.now()
+	issuedHere, unused := g.pending.use(r.ID, r.Round, now, now.Add(g.settings.InputTTL))
+	if !unused || !issuedHere && !g.seal.shared {
 		forged("the request state was used before")
 		return
 	}
-	f.counted = issuedHere // another replica's call is charged again: this one cannot tell a replay
-	c.ID, c.Round = r.ID, r.Round+1
+	f.counted = issuedHere // another process cannot tell whether the call was charged
+	c.ID, c.Round, c.Answers = r.ID, r.Round+1, answers
 	f.own(r.State)
 }
 
@@ -218,37 +219,48 @@ func (f *flight) missingCapability() json.RawMessage {
 // maxPending bounds the calls that wait for input.
 const maxPending = 10_000
 
-// pendingRounds knows the states that were issued and not yet used.
+// pendingRounds knows the states that this process issued and those it has seen
+// used.
 type pendingRounds struct {
-	mu    sync.Mutex
-	until map[string]time.Time
+	mu     sync.Mutex
+	issued map[string]time.Time // until when
+	used   map[string]time.Time
 }
 
-func pendingKey(id string, n int) string { return fmt.Sprintf("%s/%d", id, n) }
+func roundKey(id string, n int) string { return fmt.Sprintf("%s/%d", id, n) }
 
+// put notes an issued state. It reports whether there was room.
 func (p *pendingRounds) put(id string, n int, now, until time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.until) >= maxPending {
-		maps.DeleteFunc(p.until, func(_ string, t time.Time) bool { return now.After(t) })
-		if len(p.until) >= maxPending {
+	return note(&p.issued, roundKey(id, n), now, until)
+}
+
+// use uses a state up. It reports whether this process issued it, and whether it was
+// unused; without room to remember that, it was not.
+func (p *pendingRounds) use(id string, n int, now, until time.Time) (issued, unused bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := roundKey(id, n)
+	_, issued = p.issued[key]
+	delete(p.issued, key)
+	if _, again := p.used[key]; again {
+		return issued, false
+	}
+	return issued, note(&p.used, key, now, until)
+}
+
+// note adds to a bounded set whose members expire.
+func note(set *map[string]time.Time, key string, now, until time.Time) bool {
+	if len(*set) >= maxPending {
+		maps.DeleteFunc(*set, func(_ string, t time.Time) bool { return now.After(t) })
+		if len(*set) >= maxPending {
 			return false
 		}
 	}
-	if p.until == nil {
-		p.until = make(map[string]time.Time)
+	if *set == nil {
+		*set = make(map[string]time.Time)
 	}
-	p.until[pendingKey(id, n)] = until
+	(*set)[key] = until
 	return true
-}
-
-// take reports whether the state was issued by this process and is unused, and
-// uses it up.
-func (p *pendingRounds) take(id string, n int) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	key := pendingKey(id, n)
-	_, ok := p.until[key]
-	delete(p.until, key)
-	return ok
 }

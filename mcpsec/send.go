@@ -12,8 +12,9 @@ import (
 )
 
 // sending is the guard's sending middleware. Requests to the client (sampling,
-// elicitation, roots) pass the chain as outgoing calls: what the client answers
-// comes back here and nowhere else. Notifications that a caller may not see are
+// elicitation, roots) pass the chain as outgoing calls, and so do their answers.
+// Questions in a result are decided in settle; their answers come with a retry, in
+// Call.Answers. Notifications that a caller may not see are
 // dropped.
 func (g *Guard) sending(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (res mcp.Result, err error) {
@@ -52,6 +53,10 @@ func (g *Guard) outgoing(ctx context.Context, method string, params any) *flight
 	return f
 }
 
+// decided is the result of a call that is only decided about. It is a type of its
+// own, so that no control takes it for an answer.
+type decided struct{ mcp.ResultBase }
+
 // decideQuestion decides about a question that travels in a result as about the
 // same question sent directly.
 func (g *Guard) decideQuestion(ctx context.Context, up *flight, q mcp.InputRequest) error {
@@ -66,7 +71,7 @@ func (g *Guard) decideQuestion(ctx context.Context, up *flight, q mcp.InputReque
 	}
 	f := g.outgoing(ctx, method, q)
 	f.req, f.byHand = up.req, up.byHand
-	f.run = func(context.Context, *Call) (mcp.Result, error) { return &mcp.ElicitResult{}, nil }
+	f.run = func(context.Context, *Call) (mcp.Result, error) { return &decided{}, nil }
 	_, err := g.outer(f, &f.call)
 	return err
 }
@@ -219,7 +224,7 @@ func (f *flight) maySubscribe(ctx context.Context, call *Call, uri string) bool 
 	*c = *call
 	c.flight, c.ID, c.Parent, c.Method, c.Name = sub, newID(f.guard.now()), call.ID, methodSubscribe, uri
 	c.Arguments = nil
-	sub.run = func(context.Context, *Call) (mcp.Result, error) { return &mcp.DiscoverResult{}, nil }
+	sub.run = func(context.Context, *Call) (mcp.Result, error) { return &decided{}, nil }
 	sub.checkSubscription(uri)
 	_, err := f.guard.outer(sub, c)
 	return err == nil

@@ -15,8 +15,10 @@ type Stage int
 // StageAttest and StageCreds run beside the handler, inside the closure that
 // [AddTool], [Wrap] and [WrapFor] put around it, once for every run of the
 // handler: the SDK looks a tool up after all middleware, so only there is it
-// certain which handler is about to run. All other stages run once for a
-// logical call.
+// certain which handler is about to run. For what has no such closure they run in
+// the middleware. All other stages run once for each message: a client that retries a
+// multi-round-trip call is decided about and recorded in every round, under one call
+// id, and StageLimit counts the first only.
 const (
 	StageAudit   Stage = iota + 1 // the record; sees every refusal
 	StageLimit                    // rate; skipped when a counted call comes back with the answers it asked for

@@ -50,6 +50,19 @@ func (g *Guard) unseen(ctx context.Context, fr *frame, fault error) error {
 	return err
 }
 
+// unguarded is the refusal of an answer that somebody gave without the guard.
+func (g *Guard) unguarded(f *frame) *Denial {
+	if g.state.Load() != stateSealed {
+		return codeNotInstalled.Deny("")
+	}
+	d := codeOutflanked.Deny("")
+	d.Detail = "a middleware outside the guard answered " + f.method
+	if !g.outflanked.Swap(true) {
+		g.alarm(Alarm{Code: d.Code, Detail: d.Detail})
+	}
+	return d
+}
+
 // rejection says what the SDK rejected in words that hold nothing of the request.
 func rejection(err error) string {
 	switch code := wireCode(err); code {

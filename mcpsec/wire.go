@@ -29,7 +29,8 @@ type wireDenial struct {
 	RetryAfterMs int64  `json:"retryAfterMs,omitempty"`
 }
 
-// toWire is the one place where a refusal becomes an answer. Detail never leaves.
+// toWire is the one place where a control's refusal becomes an answer. Detail never
+// leaves.
 func toWire(call *Call, d *Denial) (mcp.Result, error) {
 	data := wireDenial{Code: d.Code, CallID: call.ID}
 	rpc := func(code int64, message string) error {

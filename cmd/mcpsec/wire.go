@@ -30,9 +30,9 @@ func kindOnWire(k mcpsec.Kind) string {
 	case mcpsec.BadRequest:
 		return fmt.Sprintf("JSON-RPC error %d with the reason, code and callId.", jsonrpc.CodeInvalidParams)
 	case mcpsec.Unauthenticated:
-		return fmt.Sprintf("HTTP 401 from a transport that can answer so, else JSON-RPC error %d \"not authenticated\".", mcpsec.CodeUnauthenticated)
+		return fmt.Sprintf("JSON-RPC error %d \"not authenticated\" with code and callId.", mcpsec.CodeUnauthenticated)
 	case mcpsec.Forbidden:
-		return fmt.Sprintf("HTTP 403 from a transport that can answer so, else JSON-RPC error %d \"insufficient scope\".", mcpsec.CodeForbidden)
+		return fmt.Sprintf("JSON-RPC error %d \"insufficient scope\" with code and callId.", mcpsec.CodeForbidden)
 	case mcpsec.Crashed:
 		return fmt.Sprintf("JSON-RPC error %d \"internal error\" with code and callId, and nothing of the panic.", jsonrpc.CodeInternalError)
 	}
