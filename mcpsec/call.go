@@ -3,6 +3,7 @@ package mcpsec
 import (
 	"encoding/json"
 	"maps"
+	"slices"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -84,7 +85,10 @@ func (c *Call) Findings() []Finding {
 	}
 	c.flight.mu.Lock()
 	defer c.flight.mu.Unlock()
-	return append([]Finding(nil), c.flight.findings...)
+	if c.flight.rare == nil {
+		return nil
+	}
+	return slices.Clone(c.flight.rare.findings)
 }
 
 // Alarm rings the guard's alarm for something that never happens by accident, such
@@ -102,12 +106,12 @@ func (c *Call) Note(key, value string) {
 	if c.flight == nil {
 		return
 	}
-	c.flight.mu.Lock()
-	defer c.flight.mu.Unlock()
-	if c.flight.notes == nil {
-		c.flight.notes = make(map[string]string)
-	}
-	c.flight.notes[key] = value
+	c.flight.remember(func(r *remembered) {
+		if r.notes == nil {
+			r.notes = make(map[string]string)
+		}
+		r.notes[key] = value
+	})
 }
 
 // Notes returns a copy of the facts noted so far; nil when there are none.
@@ -117,7 +121,10 @@ func (c *Call) Notes() map[string]string {
 	}
 	c.flight.mu.Lock()
 	defer c.flight.mu.Unlock()
-	return maps.Clone(c.flight.notes)
+	if c.flight.rare == nil {
+		return nil
+	}
+	return maps.Clone(c.flight.rare.notes)
 }
 
 // An Inventory is what a server offers, as a client would see it, when it is

@@ -2,7 +2,6 @@ package mcpsec
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,27 +20,33 @@ type flight struct {
 	req    mcp.Request
 	next   mcp.MethodHandler // in middleware: what lies inside the guard
 	run    Handler           // otherwise: what the call runs
-	byHand bool              // begun at a handler, without middleware
 	entry  *entry            // the guarded tool, if any
 	fault  *Denial           // found while the call was read; refused after audit and limit
 	frame  *frame            // where it arrived, if a frame is in use
 	token  *auth.TokenInfo
-	framed bool // the request itself says which token it has, if any
 	began  time.Time
 
-	passed, erred uint64 // one bit a link
-	keeps         []kept
+	passed, erred uint64  // one bit a link
 	current       *Call   // as it left the outer chain
-	counted       bool    // a retry of a call that was already charged
-	runs          int     // of the guarded handler
-	asked         bool    // the last run asked the client for input
 	refused       *Denial // raised inside the handler
 	caps          *mcp.ClientCapabilities
 
-	deadline time.Time
-	lazy     atomic.Pointer[cancellable]
+	timeout time.Duration // 0 means none
+	lazy    atomic.Pointer[cancellable]
 
-	mu       sync.Mutex
+	mu   sync.Mutex
+	rare *remembered // nil for most calls
+
+	runs    int32 // of the guarded handler
+	byHand  bool  // begun at a handler, without middleware
+	framed  bool  // the request itself says which token it has, if any
+	counted bool  // a retry of a call that was already charged
+	asked   bool  // the last run asked the client for input
+}
+
+// remembered is what only few calls have to remember.
+type remembered struct {
+	keeps    []kept
 	findings []Finding
 	notes    map[string]string
 }
@@ -52,17 +57,30 @@ type kept struct {
 	err error
 }
 
-func (f *flight) keep(bit uint64, res mcp.Result, err error) {
-	f.keeps = append(f.keeps, kept{bit, res, err})
+// remember gives do what the call remembers, under the lock.
+func (f *flight) remember(do func(*remembered)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.rare == nil {
+		f.rare = &remembered{}
+	}
+	do(f.rare)
 }
 
-func (f *flight) kept(bit uint64) (mcp.Result, error) {
-	for _, k := range slices.Backward(f.keeps) {
-		if k.bit == bit {
-			return k.res, k.err
+func (f *flight) keep(bit uint64, res mcp.Result, err error) {
+	f.remember(func(r *remembered) { r.keeps = append(r.keeps, kept{bit, res, err}) })
+}
+
+func (f *flight) kept(bit uint64) (res mcp.Result, err error) {
+	err = errSwallowed
+	f.remember(func(r *remembered) {
+		for _, k := range r.keeps {
+			if k.bit == bit {
+				res, err = k.res, k.err // the last one counts
+			}
 		}
-	}
-	return nil, errSwallowed
+	})
+	return res, err
 }
 
 type flightKey struct{}
@@ -83,10 +101,10 @@ type cancellable struct {
 // Deadline returns the earlier of the caller's deadline and the guard's.
 func (f *flight) Deadline() (time.Time, bool) {
 	d, ok := f.parent.Deadline()
-	if f.deadline.IsZero() || ok && d.Before(f.deadline) {
-		return d, ok
+	if own := f.began.Add(f.timeout); f.timeout > 0 && (!ok || own.Before(d)) {
+		return own, true
 	}
-	return f.deadline, true
+	return d, ok
 }
 
 // Done is closed when the caller cancels, goes away, or the deadline passes.
@@ -108,7 +126,7 @@ func (f *flight) Err() error {
 	if gone := f.callerGone(); gone != nil && gone.Err() != nil {
 		return context.Canceled
 	}
-	if !f.deadline.IsZero() && !time.Now().Before(f.deadline) {
+	if f.timeout > 0 && time.Since(f.began) >= f.timeout {
 		return context.DeadlineExceeded
 	}
 	return nil
@@ -149,7 +167,7 @@ func (f *flight) Value(key any) any {
 	return f.parent.Value(key)
 }
 
-func (f *flight) bounded() bool { return !f.deadline.IsZero() || f.callerGone() != nil }
+func (f *flight) bounded() bool { return f.timeout > 0 || f.callerGone() != nil }
 
 // callerGone returns the context that ends when the caller's connection does, if
 // that means cancellation in the caller's protocol revision.
@@ -170,10 +188,10 @@ func (f *flight) live() *cancellable {
 		return l
 	}
 	l := &cancellable{Context: f.parent}
-	if f.deadline.IsZero() {
+	if f.timeout <= 0 {
 		l.Context, l.cancel = context.WithCancel(f.parent)
 	} else {
-		l.Context, l.cancel = context.WithDeadline(f.parent, f.deadline)
+		l.Context, l.cancel = context.WithDeadline(f.parent, f.began.Add(f.timeout))
 	}
 	if gone := f.callerGone(); gone != nil {
 		stop, cancel := context.AfterFunc(gone, l.cancel), l.cancel

@@ -107,9 +107,7 @@ func (l *link) fail(ctx context.Context, call *Call, err error) (mcp.Result, err
 
 func (l *link) letPass(ctx context.Context, call *Call, note Finding) (mcp.Result, error) {
 	f := call.flight
-	f.mu.Lock()
-	f.findings = append(f.findings, note)
-	f.mu.Unlock()
+	f.remember(func(r *remembered) { r.findings = append(r.findings, note) })
 	if f.passed&l.bit != 0 {
 		return f.kept(l.bit)
 	}

@@ -98,7 +98,7 @@ func (f *flight) arrive(method string) {
 	c.flight, c.Method, c.ID = f, method, newID(f.began)
 	f.identify()
 	if method != methodListen && g.settings.CallTimeout > 0 {
-		f.deadline = f.began.Add(g.settings.CallTimeout)
+		f.timeout = g.settings.CallTimeout
 	}
 	f.readParams()
 	f.checkArguments()
