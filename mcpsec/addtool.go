@@ -174,9 +174,8 @@ func (v *validator) define(t *mcp.Tool) (*mcp.Tool, error) {
 }
 
 // refusal returns the reason for which the SDK refuses the arguments, or "".
-func (v *validator) refusal(ctx context.Context, req mcp.Request) (reason string) {
-	call, ok := req.(*mcp.CallToolRequest)
-	if !ok || v.definition == nil {
+func (v *validator) refusal(ctx context.Context, arguments json.RawMessage) (reason string) {
+	if v.definition == nil {
 		return ""
 	}
 	s, err := v.scratch(v.definition)
@@ -184,7 +183,7 @@ func (v *validator) refusal(ctx context.Context, req mcp.Request) (reason string
 		return ""
 	}
 	_ = introspect(s, func(_ context.Context, sdk mcp.MethodHandler, ss *mcp.ServerSession) error {
-		params := &mcp.CallToolParamsRaw{Name: v.definition.Name, Arguments: call.Params.Arguments}
+		params := &mcp.CallToolParamsRaw{Name: v.definition.Name, Arguments: arguments}
 		res, err := sdk(ctx, methodCallTool, &mcp.CallToolRequest{Session: ss, Params: params})
 		if r, ok := res.(*mcp.CallToolResult); ok && err == nil && r.IsError {
 			if err := r.GetError(); err != nil && !errors.Is(err, errArgumentsValid) {

@@ -192,6 +192,66 @@ func TestListThatCannotBeEncoded(t *testing.T) {
 	}
 }
 
+// A handler that returns nothing at all is an error of its own, and no crash.
+func TestHandlerThatReturnsNothing(t *testing.T) {
+	t.Parallel()
+	r := guarded(t, nil)
+	r.addRaw("nothing", func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) { return nil, nil })
+	r.server.AddPrompt(&mcp.Prompt{Name: "p"}, func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) { return nil, nil })
+	addTool(r, &mcp.Tool{Name: "read"}, readTool)
+	r.start(nil)
+	if res, err := r.call("nothing", nil); err == nil || !strings.Contains(err.Error(), "neither a result nor an error") {
+		t.Errorf("tool: %v, %v", res, err)
+	}
+	if res, err := r.client.GetPrompt(t.Context(), &mcp.GetPromptParams{Name: "p"}); err == nil || !strings.Contains(err.Error(), "neither a result nor an error") {
+		t.Errorf("prompt: %v, %v", res, err)
+	}
+	r.mustCall("read", noteArgs{"x"})
+	if codes := r.alarms.codes(); len(codes) != 0 {
+		t.Errorf("alarms %v", codes)
+	}
+}
+
+// Arguments that a control made unfit are refused as unfit, and not taken for the
+// work of a foreign handler.
+func TestControlThatSpoilsArguments(t *testing.T) {
+	t.Parallel()
+	spoil := at(mcpsec.StageInspect, "spoil", func(next mcpsec.Handler, ctx context.Context, call *mcpsec.Call) (mcp.Result, error) {
+		own := *call
+		if call.Method == "tools/call" {
+			own.Arguments = json.RawMessage(`{"path":7}`)
+		}
+		return next(ctx, &own)
+	})
+	r := guarded(t, nil, spoil)
+	addTool(r, &mcp.Tool{Name: "read"}, readTool)
+	r.start(nil)
+	if res := r.mustCall("read", noteArgs{"x"}); !res.IsError || !strings.Contains(text(res), "/properties/path") {
+		t.Errorf("answered %v", text(res))
+	}
+	if codes := r.alarms.codes(); len(codes) != 0 {
+		t.Errorf("alarms %v", codes)
+	}
+}
+
+// A control that renames the call does not get past the guard's own checks.
+func TestControlThatRenamesTheCall(t *testing.T) {
+	t.Parallel()
+	rename := at(mcpsec.StageAudit, "rename", func(next mcpsec.Handler, ctx context.Context, call *mcpsec.Call) (mcp.Result, error) {
+		own := *call
+		if call.Method == "tools/call" {
+			own.Method, own.Tool = "ping", nil
+		}
+		return next(ctx, &own)
+	})
+	r := guarded(t, nil, rename)
+	addTool(r, &mcp.Tool{Name: "read"}, readTool)
+	r.start(nil)
+	if res, err := r.call("absent", nil); err == nil {
+		t.Errorf("answered %v", text(res))
+	}
+}
+
 // Two guards that share a control keep their own state.
 func TestControlsCanBeShared(t *testing.T) {
 	t.Parallel()

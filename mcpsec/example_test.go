@@ -204,3 +204,78 @@ func ExampleCheckJSON() {
 	fmt.Println(mcpsec.CheckJSON([]byte(`{"path":"a","pa\u0074h":"b"}`)))
 	// Output: not strict JSON: duplicate member name at offset 23
 }
+
+// Transport puts the guard's frame around a transport and says who is at the other
+// end.
+func ExampleGuard_Transport() {
+	who := mcpsec.At(mcpsec.StageAudit, "who", mcpsec.ControlFunc(func(next mcpsec.Handler) mcpsec.Handler {
+		return func(ctx context.Context, call *mcpsec.Call) (mcp.Result, error) {
+			res, err := next(ctx, call)
+			if call.Method == "acme/unknown" {
+				fmt.Println(call.Method, "by", call.Principal, "refused:", mcpsec.AsDenial(err).Code)
+			}
+			return res, err
+		}
+	}))
+	guard, _ := mcpsec.New(who)
+	server := mcp.NewServer(&mcp.Implementation{Name: "greeter"}, nil)
+	if err := guard.Install(server); err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	near, far := mcp.NewInMemoryTransports()
+	session, err := server.Connect(ctx, guard.Transport(far, mcpsec.Peer{Process: "uid:1000"}), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	conn, err := near.Connect(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	id, _ := jsonrpc.MakeID("1")
+	_ = conn.Write(ctx, &jsonrpc.Request{ID: id, Method: "acme/unknown", Params: []byte(`{"secret":"x"}`)})
+	_, _ = conn.Read(ctx) // the answer
+	_ = conn.Close()
+	_ = session.Wait()
+	// Output: acme/unknown by process "" "uid:1000" "" "" refused: guard.rejected
+}
+
+// FailOpen lets calls pass when the control itself fails, never when it refuses.
+func ExampleFailOpen() {
+	broken := mcpsec.At(mcpsec.StageLimit, "limit", mcpsec.ControlFunc(func(mcpsec.Handler) mcpsec.Handler {
+		return func(context.Context, *mcpsec.Call) (mcp.Result, error) { return nil, errors.New("store is down") }
+	}))
+	handler := func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return &mcp.CallToolResult{}, nil
+	}
+	for _, control := range []mcpsec.Control{broken, mcpsec.FailOpen(broken)} {
+		guard, _ := mcpsec.New(control)
+		h, _ := mcpsec.Wrap(guard, "greet", handler)
+		_, err := h(context.Background(), &mcp.CallToolRequest{Params: &mcp.CallToolParamsRaw{Name: "greet"}})
+		fmt.Println(err)
+	}
+	// Output:
+	// refused
+	// <nil>
+}
+
+// Postures shows the order in which a call meets the controls, whatever the order
+// in which they were given.
+func ExampleGuard_Postures() {
+	pass := mcpsec.ControlFunc(func(next mcpsec.Handler) mcpsec.Handler { return next })
+	guard, _ := mcpsec.New(
+		mcpsec.At(mcpsec.StageCreds, "creds", pass),
+		mcpsec.InMode(mcpsec.Observe, mcpsec.At(mcpsec.StageAllow, "allow", pass)),
+		mcpsec.At(mcpsec.StageAudit, "audit", pass),
+	)
+	for _, p := range guard.Postures() {
+		fmt.Println(p.Stage, p.Name, p.Mode)
+	}
+	// Output:
+	// audit audit enforce
+	// allow allow audit
+	// creds creds enforce
+}

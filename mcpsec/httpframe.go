@@ -90,7 +90,7 @@ func (g *Guard) serveMessage(w http.ResponseWriter, r *http.Request, h http.Hand
 		time.AfterFunc(frameTTL, func() { g.frames.end(f) })
 	default:
 		g.frames.end(f)
-		fault, spoken := answer.fault(g)
+		spoken, fault := answer.fault(g)
 		answer.replace(id, g.unseen(context.WithoutCancel(r.Context()), f, fault), spoken)
 	}
 }
@@ -209,7 +209,7 @@ func (w *withheld) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // fault is what the SDK answered, and whether it did so in JSON-RPC. An answer that
 // is no error was given by somebody who stands outside the guard.
-func (w *withheld) fault(g *Guard) (fault error, spoken bool) {
+func (w *withheld) fault(g *Guard) (spoken bool, fault error) {
 	for line := range bytes.Lines(w.body.Bytes()) {
 		msg, err := jsonrpc.DecodeMessage(bytes.TrimPrefix(line, []byte("data: ")))
 		res, ok := msg.(*jsonrpc.Response)
@@ -217,12 +217,12 @@ func (w *withheld) fault(g *Guard) (fault error, spoken bool) {
 		case err != nil || !ok:
 			continue
 		case res.Error != nil:
-			return res.Error, true
+			return true, res.Error
 		}
 		w.code = http.StatusForbidden
-		return g.unguarded(w.frame), true
+		return true, g.unguarded(w.frame)
 	}
-	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: http.StatusText(w.code)}, false
+	return false, &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: http.StatusText(w.code)}
 }
 
 // replace answers in the SDK's place, in JSON-RPC or plain text as the SDK did:

@@ -3,8 +3,10 @@ package mcpsec
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -46,6 +48,9 @@ func (f *flight) sealCursor(cursor *string) error {
 // write to. Lists point into the server's registry: they are copied item by item,
 // without the items the caller may not use, and are never cached for others.
 func (f *flight) ownCopy(ctx context.Context, res mcp.Result) (mcp.Result, error) {
+	if v := reflect.ValueOf(res); v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil, errNoResult
+	}
 	switch r := res.(type) {
 	case *mcp.CallToolResult:
 		if f.entry != nil {
@@ -98,6 +103,8 @@ func (f *flight) encodable(res mcp.Result) (mcp.Result, error) {
 	}
 	return res, nil
 }
+
+var errNoResult = errors.New("the handler returned neither a result nor an error")
 
 func (f *flight) listTools(ctx context.Context, r *mcp.ListToolsResult) (mcp.Result, error) {
 	c := *r

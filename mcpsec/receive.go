@@ -221,7 +221,7 @@ func (f *flight) marshal(v any) json.RawMessage {
 // record and the rate limit, so that refusals here are recorded and counted.
 func admit(next Handler) Handler {
 	return func(ctx context.Context, call *Call) (mcp.Result, error) {
-		if d := call.flight.inadmissible(call); d != nil {
+		if d := call.flight.inadmissible(); d != nil {
 			d.Control = "guard"
 			return nil, d
 		}
@@ -229,8 +229,9 @@ func admit(next Handler) Handler {
 	}
 }
 
-func (f *flight) inadmissible(call *Call) *Denial {
-	g := f.guard
+// inadmissible looks at the call as it arrived, not as a control passed it on.
+func (f *flight) inadmissible() *Denial {
+	g, call := f.guard, &f.call
 	switch {
 	case f.fault != nil:
 		return f.fault
@@ -287,7 +288,7 @@ func (f *flight) forward(ctx context.Context, call *Call) (res mcp.Result, err e
 		return nil, err
 	}
 	f.meetSession(ctx)
-	res, err = f.next(ctx, call.Method, req)
+	res, err = f.next(ctx, f.call.Method, req)
 	if err != nil {
 		return nil, err
 	}
@@ -344,7 +345,7 @@ func (f *flight) unreached(ctx context.Context, res mcp.Result, err error) error
 	if r, ok := res.(*mcp.CallToolResult); ok && r.IsError && f.entry.typed != nil {
 		// The SDK refuses arguments that do not match the schema before it runs a
 		// typed handler. Whether it did so here is checked, not believed.
-		if reason := f.entry.typed.refusal(ctx, f.req); reason != "" {
+		if reason := f.entry.typed.refusal(ctx, f.current.Arguments); reason != "" {
 			bad := codeBadArguments.Deny(reason)
 			bad.Control = "guard"
 			return bad

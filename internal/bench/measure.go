@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -35,9 +36,15 @@ const (
 	parallel   = "parallel"
 )
 
+// heap is what the process holds besides what is measured, as a server does that
+// has something to do. With a heap of next to nothing the garbage collector would
+// run every few calls, and its timing would drown what is measured.
+const heap = 64 << 20
+
 // measure starts every case and then goes round them, level by level.
 func measure(ctx context.Context, dir string, o options, progress func(string)) (groups []*group, err error) {
 	defer progress("")
+	defer runtime.KeepAlive(make([]byte, heap))
 	progress("starting the servers")
 	if err := benchtime(o.time); err != nil {
 		return nil, err

@@ -16,7 +16,8 @@ type report struct {
 	System  string   `json:"system"`
 	CPUs    int      `json:"cpus"` // GOMAXPROCS
 	Rounds  int      `json:"rounds"`
-	Time    string   `json:"time"` // of one measurement, about
+	Time    string   `json:"time"`      // of one measurement, about
+	Heap    int      `json:"heapBytes"` // held besides what is measured
 	Results []result `json:"results"`
 }
 
@@ -37,7 +38,7 @@ type result struct {
 func newReport(o options, groups []*group) *report {
 	r := &report{
 		Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.GOMAXPROCS(0),
-		Rounds: o.rounds, Time: o.time.String(),
+		Rounds: o.rounds, Time: o.time.String(), Heap: heap,
 	}
 	for _, g := range groups {
 		for _, s := range g.series {
@@ -90,7 +91,8 @@ func (r *report) writeJSON(w io.Writer) error {
 
 func (r *report) writeTable(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s, GOMAXPROCS %d; medians of %d rounds of %s\n", r.Go, r.System, r.CPUs, r.Rounds, r.Time)
+	fmt.Fprintf(&b, "%s, %s, GOMAXPROCS %d, heap of %d MiB; medians of %d rounds of %s\n",
+		r.Go, r.System, r.CPUs, r.Heap>>20, r.Rounds, r.Time)
 	width := 0
 	for _, one := range r.Results {
 		width = max(width, len(one.Case))
