@@ -141,7 +141,10 @@ func (r *rig) wire() mcp.Transport {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(func() { _ = ss.Wait() })
+	r.t.Cleanup(func() {
+		_ = ss.Wait()
+		_ = ss.Close() // ends the SDK's keep-alive
+	})
 	return near
 }
 

@@ -28,10 +28,17 @@ Usage:
   go run ./internal/bench [-rounds N] [-time D] [-json]
 
 Each round measures every case once, so that the drift of the machine hits all of
-them alike. The table has the median of the rounds; what is added to the bare
-go-sdk is compared within each round. The levels are "dispatch", the SDK's server
-fed with ready messages, and "in memory", the SDK's client over a connection in
-memory. In parallel, each of GOMAXPROCS clients has a connection of its own.
+them alike. The table has the medians of the rounds; what a case adds to the bare
+go-sdk is compared within each round. The levels are
+
+  direct      the chain of middleware with a raw tool, called without a connection
+  dispatch    the SDK's server with a typed tool, fed with ready messages
+  in memory   the SDK's client and server with a typed tool, connected in memory
+
+In parallel, GOMAXPROCS clients call as the same principal, each over a connection
+of its own; ns/op is then the time divided by the calls of all of them. The process
+holds a heap of %d MiB, so that the garbage collector runs no more often than in a
+server that has something to do. With the defaults a run takes about a minute.
 
 Flags:
   -rounds N   measure every case N times (default %d)
@@ -80,7 +87,7 @@ func parse(args []string) (o options, err error) {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		_, err = fmt.Fprintf(stdout, help, defaultRounds, defaultTime)
+		_, err = fmt.Fprintf(stdout, help, heap>>20, defaultRounds, defaultTime)
 		return err
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -79,13 +80,14 @@ func measure(ctx context.Context, dir string, o options, progress func(string)) 
 	return groups, nil
 }
 
-// round measures each case once.
+// round measures each case once, in an order of its own: each measurement begins
+// with the memory as the one before left it.
 func (g *group) round(ctx context.Context, round int, servers map[string]*cases.Server) error {
-	for i := range g.series {
+	for _, i := range rand.New(rand.NewPCG(0, uint64(round))).Perm(len(g.series)) { //nolint:gosec // an order, and no secret
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		one := &g.series[(i+round)%len(g.series)] // nobody is always first
+		one := &g.series[i]
 		s, err := g.sample(ctx, servers[one.name])
 		if err != nil {
 			return err

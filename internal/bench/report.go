@@ -29,7 +29,7 @@ type result struct {
 	Case        string  `json:"case"`
 	Ns          float64 `json:"nsPerOp"`
 	AddedNs     float64 `json:"addedNs"`
-	Error       float64 `json:"addedNsError"` // standard error of AddedNs
+	Error       float64 `json:"addedNsError"` // standard error of AddedNs; 0 after one round
 	Ratio       float64 `json:"ratio"`
 	Allocs      float64 `json:"allocsPerOp"`
 	AddedAllocs float64 `json:"addedAllocs"`
@@ -91,7 +91,7 @@ func (r *report) writeJSON(w io.Writer) error {
 
 func (r *report) writeTable(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s, GOMAXPROCS %d, heap of %d MiB; medians of %d rounds of %s\n",
+	fmt.Fprintf(&b, "%s, %s, GOMAXPROCS %d, heap of %d MiB; medians of %d x %s\n",
 		r.Go, r.System, r.CPUs, r.Heap>>20, r.Rounds, r.Time)
 	width := 0
 	for _, one := range r.Results {
@@ -103,8 +103,12 @@ func (r *report) writeTable(w io.Writer) error {
 			heading = h
 			fmt.Fprintf(&b, "\n%-*s %10s %10s %9s %7s %9s %7s\n", width, h, "ns/op", "added ns", "+/- ns", "ratio", "allocs/op", "added")
 		}
-		fmt.Fprintf(&b, "%-*s %10.0f %+10.0f %9.0f %7.3f %9.1f %+7.1f\n", width, one.Case,
-			one.Ns, one.AddedNs, one.Error, one.Ratio, one.Allocs, one.AddedAllocs)
+		spread := "-"
+		if r.Rounds > 1 {
+			spread = fmt.Sprintf("%.0f", one.Error)
+		}
+		fmt.Fprintf(&b, "%-*s %10.0f %+10.0f %9s %7.3f %9.1f %+7.1f\n", width, one.Case,
+			one.Ns, one.AddedNs, spread, one.Ratio, one.Allocs, one.AddedAllocs)
 	}
 	b.WriteString("\nadded: to the bare go-sdk, compared within each round; +/-: standard error of the nanoseconds added.\n")
 	_, err := io.WriteString(w, b.String())
