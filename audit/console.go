@@ -7,9 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -79,8 +77,8 @@ func (c *console) Record(ctx context.Context, e *Event) error {
 		for _, f := range e.Findings {
 			add("finding", strings.TrimSpace(f.Control+" "+f.Code+" "+f.Reason))
 		}
-		for _, name := range slices.Sorted(maps.Keys(e.Notes)) {
-			add("note", name+": "+e.Notes[name])
+		for _, n := range e.Notes {
+			add("note", n.Key+": "+n.Value)
 		}
 		r.AddAttrs(slog.Duration("latency", e.Latency))
 	} else {

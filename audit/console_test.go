@@ -61,7 +61,7 @@ func TestTerminalInjection(t *testing.T) {
 					err := c.Record(t.Context(), &Event{
 						Kind: Outcome, Time: time.Now(), ID: text, Method: text, Name: text, Decision: Decision(text), Code: text,
 						Control: text, Reason: text, Detail: text, Principal: Principal{Rung: text, Subject: text},
-						Findings: []Finding{{Control: text, Code: text, Reason: text}}, Notes: map[string]string{text: text},
+						Findings: []Finding{{Control: text, Code: text, Reason: text}}, Notes: []mcpsec.Note{{Key: text, Value: text}},
 					})
 					if err != nil {
 						t.Fatal(err)

@@ -1,8 +1,6 @@
 package audit
 
 import (
-	"maps"
-	"slices"
 	"strconv"
 	"time"
 )
@@ -92,10 +90,10 @@ func (e *Event) appendOutcome(b []byte) []byte {
 	}
 	if len(e.Notes) > 0 {
 		b = append(b, `,"notes":{`...)
-		for _, name := range slices.Sorted(maps.Keys(e.Notes)) {
-			b = appendString(appendComma(b), name)
+		for _, n := range e.Notes {
+			b = appendString(appendComma(b), n.Key)
 			b = append(b, ':')
-			b = appendString(b, e.Notes[name])
+			b = appendString(b, n.Value)
 		}
 		b = append(b, '}')
 	}

@@ -64,7 +64,7 @@ func TestLogInjection(t *testing.T) {
 				Tool:      Tool{attack, attack}, Arguments: Arguments{Bytes: 1, Keys: []string{attack}},
 				Decision: Decision(attack), Code: attack, Control: attack, Reason: attack, Detail: attack,
 				Findings: []Finding{{Control: attack, Code: attack, Reason: attack, Detail: attack}, {Failed: true}},
-				Notes:    map[string]string{attack: attack, "": ""},
+				Notes:    []mcpsec.Note{{Key: attack, Value: attack}, {}},
 			}
 			line := string(e.AppendJSON(nil))
 			if r, found := forbidden(line); found {
@@ -138,7 +138,7 @@ func TestEverythingIsBounded(t *testing.T) {
 	}
 	e := newEvent(call, time.Time{})
 	e.settle(call, nil, &mcpsec.Denial{Code: huge, Control: huge, Reason: huge, Detail: huge})
-	e.note(map[string]string{huge: huge, "a\xff": "1", "a\xfe": "2"}) // two names that become one
+	e.note([]mcpsec.Note{{Key: huge, Value: huge}, {Key: "a\xff", Value: "1"}, {Key: "a\xfe", Value: "2"}}) // two names that become one
 	line := e.AppendJSON(nil)
 	if len(line) > 128<<10 {
 		t.Errorf("%d bytes", len(line))

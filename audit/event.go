@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -79,7 +78,7 @@ type Event struct {
 	Reason   string // what the caller may know of it
 	Detail   string // what the operator may know of it
 	Findings []Finding
-	Notes    map[string]string
+	Notes    []mcpsec.Note // sorted by key
 	Latency  time.Duration // from attempt to outcome
 	IsError  bool          // the result says so of itself
 	// Truncated is set when something was too long or too much to be kept whole.
@@ -210,19 +209,20 @@ func (e *Event) progress() string {
 	return "the handler has run; its result was withheld"
 }
 
-// note copies the facts that controls noted, so that each name is one in JSON.
-func (e *Event) note(notes map[string]string) {
-	if len(notes) == 0 {
-		return
-	}
-	e.Notes = make(map[string]string, len(notes))
-	for i, k := range slices.Sorted(maps.Keys(notes)) {
-		if i == maxNotes {
-			e.Truncated = true
-			return
+// note takes over the facts that controls noted, sorted and each name once.
+func (e *Event) note(notes []mcpsec.Note) {
+	for i, n := range notes {
+		notes[i] = mcpsec.Note{
+			Key:   e.bounded(strings.ToValidUTF8(n.Key, "\ufffd"), maxName),
+			Value: e.bounded(n.Value, maxText),
 		}
-		e.Notes[e.bounded(strings.ToValidUTF8(k, "\ufffd"), maxName)] = e.bounded(notes[k], maxText)
 	}
+	slices.SortStableFunc(notes, func(a, b mcpsec.Note) int { return strings.Compare(a.Key, b.Key) })
+	notes = slices.CompactFunc(notes, func(a, b mcpsec.Note) bool { return a.Key == b.Key })
+	if len(notes) > maxNotes {
+		notes, e.Truncated = notes[:maxNotes], true
+	}
+	e.Notes = notes
 }
 
 // describe says what kind of error a handler returned. Its text is not recorded:

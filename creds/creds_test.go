@@ -43,7 +43,7 @@ func reveal(ctx context.Context, ask string) (string, error) {
 // record keeps what the audit record would.
 type record struct {
 	mu      sync.Mutex
-	notes   []map[string]string
+	notes   [][]mcpsec.Note
 	denials []*mcpsec.Denial
 }
 
@@ -64,7 +64,7 @@ func (r *record) control() mcpsec.Control {
 	}))
 }
 
-func (r *record) last() (map[string]string, *mcpsec.Denial) {
+func (r *record) last() ([]mcpsec.Note, *mcpsec.Denial) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var d *mcpsec.Denial
@@ -156,7 +156,7 @@ func TestEachToolGetsItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	notes, _ := r.last()
-	if want := `version="v 1" expires=` + expires.UTC().Format(time.RFC3339) + " key_id=AKIA1"; notes["creds.role"] != want || len(notes) != 1 {
+	if want := `version="v 1" expires=` + expires.UTC().Format(time.RFC3339) + " key_id=AKIA1"; len(notes) != 1 || notes[0] != (mcpsec.Note{Key: "creds.role", Value: want}) {
 		t.Errorf("noted %v, want %s", notes, want)
 	}
 	if got.Tool != "write" || got.CallID == "" || got.Principal.Subject != "uid:1000" {

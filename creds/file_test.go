@@ -82,9 +82,12 @@ func TestFileRotated(t *testing.T) {
 			t.Errorf("got %q, %v; want %q", text, err, step.want)
 		}
 		notes, _ := r.last()
-		versions = append(versions, notes["creds.store"])
+		if len(notes) != 1 || notes[0].Key != "creds.store" {
+			t.Fatalf("noted %v", notes)
+		}
+		versions = append(versions, notes[0].Value)
 		for _, secret := range []string{"old", "new"} {
-			if strings.Contains(notes["creds.store"], secret) {
+			if strings.Contains(notes[0].Value, secret) {
 				t.Errorf("noted %v", notes)
 			}
 		}

@@ -18,8 +18,8 @@ type Handle struct {
 
 	mu     sync.Mutex
 	closed bool
-	issues map[string]*issue
-	values []Value // to overwrite at the end
+	issues []*issue  // under way or over; those that failed are taken out
+	first  [1]*issue // memory for issues: most tools have one credential
 }
 
 // A scope is the context in which the handler runs: the call's, and the handle.
@@ -98,8 +98,10 @@ func (h *Handle) issue(name string) (*issue, *mcpsec.Denial) {
 		d.Detail = describeName(h.call.Tool, name)
 		return nil, d
 	}
-	if is := h.issues[name]; is != nil && (!is.over || !is.material.expired(h.in.time())) {
-		return is, nil
+	for _, is := range h.issues {
+		if is.grant.spec.name == name && (!is.over || !is.material.expired(h.in.time())) {
+			return is, nil
+		}
 	}
 	return h.begin(g), nil
 }
@@ -112,9 +114,9 @@ func (h *Handle) close() {
 	h.closed = true
 	for _, is := range h.issues {
 		is.cancel()
+		if is.over {
+			is.material.Secret.Close()
+		}
 	}
-	for _, v := range h.values {
-		v.Close()
-	}
-	h.issues, h.values, h.grants = nil, nil, nil
+	h.issues, h.grants = nil, nil
 }

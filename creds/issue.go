@@ -32,19 +32,35 @@ type issue struct {
 // begin asks the provider, in a goroutine that the handle owns and cancels. The
 // handle is locked.
 func (h *Handle) begin(g Grant) *issue {
+	if p, ok := g.provider.(static); ok && !p.secret.Empty() {
+		return h.atOnce(g, p)
+	}
 	is := &issue{grant: g, done: make(chan struct{})}
 	// The provider must not find the handle it is working for.
 	is.ctx, is.cancel = context.WithTimeout(context.WithValue(h.parent, handleKey{}, (*Handle)(nil)), IssueTimeout)
-	if h.issues == nil {
-		h.issues = make(map[string]*issue, len(h.grants))
-	}
-	h.issues[g.spec.name] = is
+	h.add(is)
 	req := Request{CallID: h.call.ID, Principal: h.call.Principal}
 	if t := h.call.Tool; t != nil {
 		req.Tool, req.ToolDigest = t.Name, t.Digest
 	}
 	go h.ask(is, req)
 	return is
+}
+
+// atOnce issues what is in memory already: nothing can hang, so nothing needs a
+// deadline of its own. The handle is locked.
+func (h *Handle) atOnce(g Grant, p static) *issue {
+	is := &issue{grant: g, cancel: func() {}, over: true, material: p.material()}
+	h.add(is)
+	h.call.Note(g.note, is.material.note())
+	return is
+}
+
+func (h *Handle) add(is *issue) {
+	if h.issues == nil {
+		h.issues = h.first[:0]
+	}
+	h.issues = append(h.issues, is)
 }
 
 var errNoAnswer = errors.New("the provider ended without an answer")
@@ -79,15 +95,12 @@ func (h *Handle) settle(is *issue, m Material, err error) {
 	if err != nil || h.closed {
 		m.Secret.Close()
 		is.fault = err
-		if h.issues[is.grant.spec.name] == is {
-			delete(h.issues, is.grant.spec.name)
-		}
+		h.issues = slices.DeleteFunc(h.issues, func(other *issue) bool { return other == is })
 		return
 	}
 	m.Public = maps.Clone(m.Public)
 	is.over, is.material = true, m
-	h.values = append(h.values, m.Secret)
-	h.call.Note("creds."+is.grant.spec.name, m.note())
+	h.call.Note(is.grant.note, m.note())
 }
 
 // wait waits for an issue as long as the caller and the issue itself may take.
@@ -125,7 +138,11 @@ const maxNote = 1024
 
 // note tells the audit record which credential was issued, and never the secret.
 func (m Material) note() string {
-	parts := []string{"version=" + plain(m.Version)}
+	version := "version=" + plain(m.Version)
+	if m.Expires.IsZero() && len(m.Public) == 0 {
+		return version[:min(len(version), maxNote)]
+	}
+	parts := []string{version}
 	if !m.Expires.IsZero() {
 		parts = append(parts, "expires="+m.Expires.UTC().Format(time.RFC3339))
 	}
@@ -138,8 +155,9 @@ func (m Material) note() string {
 
 // plain quotes a text that could be taken for more than one.
 func plain(s string) string {
-	if quoted := strconv.QuoteToASCII(s); s == "" || len(quoted) != len(s)+2 || strings.ContainsAny(s, " =") {
-		return quoted
+	apart := func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"\=`, r) }
+	if s == "" || strings.ContainsFunc(s, apart) {
+		return strconv.QuoteToASCII(s)
 	}
 	return s
 }

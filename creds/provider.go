@@ -113,13 +113,14 @@ func (s Spec) Key() string {
 type Grant struct {
 	spec     Spec
 	provider Provider
+	note     string // the name in the audit record
 	fault    error
 }
 
 // Named grants what the provider issues for the parameters, under a name of 1 to
 // 64 characters of A-Z a-z 0-9 _ - and full stop. The audit record shows the name.
 func Named(name string, p Provider, params ...Param) Grant {
-	g := Grant{spec: Spec{name, make(map[string]string, len(params))}, provider: p}
+	g := Grant{spec: Spec{name, make(map[string]string, len(params))}, provider: p, note: "creds." + name}
 	for _, param := range params {
 		if _, twice := g.spec.params[param.key]; twice {
 			g.fault = fmt.Errorf("parameter %q is given twice", param.key)

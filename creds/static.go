@@ -15,9 +15,11 @@ type static struct{ secret Value }
 var _ Checker = static{}
 
 func (s static) Issue(context.Context, Spec, Request) (Material, error) {
-	b := s.secret.Reveal()
-	defer clear(b)
-	return Material{Secret: NewValue(b), Version: "static"}, nil
+	return s.material(), nil
+}
+
+func (s static) material() Material {
+	return Material{Secret: own(s.secret.Reveal()), Version: "static"}
 }
 
 func (s static) Check(Spec) error {

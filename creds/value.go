@@ -28,8 +28,11 @@ type box struct {
 }
 
 // NewValue returns a Value with a copy of the secret; clear the original.
-func NewValue(secret []byte) Value {
-	b := &box{data: bytes.Clone(secret)}
+func NewValue(secret []byte) Value { return own(bytes.Clone(secret)) }
+
+// own makes a Value of bytes that nobody else has.
+func own(secret []byte) Value {
+	b := &box{data: secret}
 	return Value{func() *box { return b }}
 }
 

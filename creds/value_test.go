@@ -52,14 +52,14 @@ func carriers() map[string]any {
 	m := Material{Secret: v, Expires: time.Unix(1, 0), Version: "7", Public: map[string]string{"key": "id"}}
 	in := New(ForTool("t", Named("n", Static([]byte(marker)))))
 	s := &scope{}
-	s.handle.in, s.handle.values = in, []Value{v}
-	s.handle.issues = map[string]*issue{"n": {over: true, material: m}}
+	s.handle.in = in
+	s.handle.issues = []*issue{{over: true, material: m}}
 	return map[string]any{
 		"value": v, "pointer": &v, "exported field": exported{v}, "unexported field": unexported{v}, "pointer to unexported": &unexported{v},
 		"deep": pointers{&v, map[string]Value{"k": v}, []Value{v}, v}, "slice": []Value{v}, "array": [1]Value{v}, "map": map[string]Value{"k": v},
 		"interface": []any{v, &v}, "anonymous": struct{ x, Y Value }{v, v}, "nested": struct{ a unexported }{unexported{v}},
 		"material": m, "unexported material": struct{ m Material }{m}, "issue": issue{material: m}, "injector": in, "bindings": in.bindings, "tools": in.tools,
-		"handle": &s.handle, "values": s.handle.values, "scope": s, "static": Static([]byte(marker)), "grant": Named("n", Static([]byte(marker))),
+		"handle": &s.handle, "issues": s.handle.issues, "scope": s, "static": Static([]byte(marker)), "grant": Named("n", Static([]byte(marker))),
 	}
 }
 

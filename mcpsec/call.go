@@ -2,7 +2,6 @@ package mcpsec
 
 import (
 	"encoding/json"
-	"maps"
 	"slices"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -78,6 +77,9 @@ type Finding struct {
 	Failed bool
 }
 
+// A Note is a fact about a call, for the audit record.
+type Note struct{ Key, Value string }
+
 // Findings returns what controls noted so far, oldest first.
 func (c *Call) Findings() []Finding {
 	if c.flight == nil {
@@ -107,15 +109,18 @@ func (c *Call) Note(key, value string) {
 		return
 	}
 	c.flight.remember(func(r *remembered) {
-		if r.notes == nil {
-			r.notes = make(map[string]string)
+		for i := range r.notes {
+			if r.notes[i].Key == key {
+				r.notes[i].Value = value
+				return
+			}
 		}
-		r.notes[key] = value
+		r.notes = append(r.notes, Note{key, value})
 	})
 }
 
 // Notes returns a copy of the facts noted so far; nil when there are none.
-func (c *Call) Notes() map[string]string {
+func (c *Call) Notes() []Note {
 	if c.flight == nil {
 		return nil
 	}
@@ -124,7 +129,7 @@ func (c *Call) Notes() map[string]string {
 	if c.flight.rare == nil {
 		return nil
 	}
-	return maps.Clone(c.flight.rare.notes)
+	return slices.Clone(c.flight.rare.notes)
 }
 
 // An Inventory is what a server offers, as a client would see it, when it is

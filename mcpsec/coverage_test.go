@@ -269,7 +269,7 @@ func TestControlsCanBeShared(t *testing.T) {
 
 func TestNotesReachTheRecord(t *testing.T) {
 	t.Parallel()
-	var notes map[string]string
+	var notes []mcpsec.Note
 	watch := at(mcpsec.StageAudit, "watch", func(next mcpsec.Handler, ctx context.Context, call *mcpsec.Call) (mcp.Result, error) {
 		res, err := next(ctx, call)
 		notes = call.Notes()
@@ -293,7 +293,7 @@ func TestNotesReachTheRecord(t *testing.T) {
 	if _, err := h(t.Context(), &mcp.CallToolRequest{Params: &mcp.CallToolParamsRaw{Name: "t", Arguments: json.RawMessage(`{}`)}}); err != nil {
 		t.Fatal(err)
 	}
-	if len(notes) != 1 || notes["creds.key"] != "v2" || !slices.Equal(a.codes(), []string{"test.alarm"}) {
+	if !slices.Equal(notes, []mcpsec.Note{{Key: "creds.key", Value: "v2"}}) || !slices.Equal(a.codes(), []string{"test.alarm"}) {
 		t.Errorf("notes %v, alarms %v", notes, a.codes())
 	}
 	var loose mcpsec.Call // a call outside any guard takes notes nowhere and does not crash

@@ -48,7 +48,7 @@ type flight struct {
 type remembered struct {
 	keeps    []kept
 	findings []Finding
-	notes    map[string]string
+	notes    []Note
 }
 
 type kept struct {

@@ -156,11 +156,11 @@ func (c *framedConn) admit(ctx context.Context, req *jsonrpc.Request) (bool, err
 	if was, ok := req.Extra.(*mcp.RequestExtra); ok && was != nil {
 		*extra = *was
 	}
-	extra.Header = extra.Header.Clone()
-	if extra.Header == nil {
-		extra.Header = make(http.Header, 1)
+	if extra.Header = extra.Header.Clone(); extra.Header == nil {
+		extra.Header = http.Header{frameHeader: {f.token}}
+	} else {
+		extra.Header.Set(frameHeader, f.token)
 	}
-	extra.Header.Set(frameHeader, f.token)
 	req.Extra = extra
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -76,36 +76,48 @@ func WrapFor[In, Out any](g *Guard, tool string, h mcp.ToolHandlerFor[In, Out]) 
 		if f := e.joined(ctx); f != nil && g.bare {
 			return runTyped(ctx, f, req, in, h)
 		}
-		var (
-			own  *mcp.CallToolResult // what the handler returned
-			view *mcp.CallToolResult // what the controls see of it
-			out  Out
-		)
-		run := func(ctx context.Context, call *Call) (mcp.Result, error) {
-			if !sameBytes(call.Arguments, call.flight.atHandler()) {
-				return nil, errors.New("a control changed the arguments of a typed handler, which has decoded them already")
-			}
-			var err error
-			if own, out, err = h(ctx, req, in); err != nil {
-				return nil, err
-			}
-			if view = copyResult(own); view == nil {
-				view = &mcp.CallToolResult{StructuredContent: out}
-			}
-			return view, nil
-		}
-		res, err := e.serve(ctx, req, run)
+		t := &typedRun[In, Out]{handler: h, req: req, in: in}
+		res, err := e.serve(ctx, req, t.run)
 		var none Out
 		switch {
 		case err != nil:
 			return nil, none, err
-		case res != mcp.Result(view):
+		case res != mcp.Result(t.view):
 			return nil, none, textOf(res)
-		case own == nil:
-			return nil, out, nil
+		case t.own == nil:
+			return nil, t.out, nil
 		}
-		return view, out, nil
+		return t.view, t.out, nil
 	}, nil
+}
+
+// A typedRun is one run of a typed handler among controls.
+type typedRun[In, Out any] struct {
+	handler mcp.ToolHandlerFor[In, Out]
+	req     *mcp.CallToolRequest
+	in      In
+	out     Out
+	own     *mcp.CallToolResult // what the handler returned
+	view    *mcp.CallToolResult // what the controls see of it
+	empty   mcp.CallToolResult  // memory for view
+}
+
+func (t *typedRun[In, Out]) run(ctx context.Context, call *Call) (mcp.Result, error) {
+	f := call.flight
+	if !sameBytes(call.Arguments, f.atHandler()) {
+		return nil, errors.New("a control changed the arguments of a typed handler, which has decoded them already")
+	}
+	var err error
+	if t.own, t.out, err = t.handler(ctx, t.req, t.in); err != nil {
+		return nil, err
+	}
+	if t.view = copyResult(t.own); t.view == nil {
+		t.view = &t.empty
+		if f.byHand { // otherwise the SDK shows it to the outer controls
+			t.view.StructuredContent = t.out
+		}
+	}
+	return t.view, nil
 }
 
 // runTyped runs a typed handler when no control stands beside it.

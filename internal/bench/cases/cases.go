@@ -38,6 +38,8 @@ var (
 	// the credential is issued anew for every call.
 	Chain    = Case{Name: "all five", guarded: true, controls: []control{records, rates, allows, pins, credentials}}
 	ChainKey = Chain.usingKey()
+	// ChainStatic calls a tool whose secret is in memory.
+	ChainStatic = Case{Name: "all five, static key", guarded: true, key: true, controls: []control{records, rates, allows, pins, staticCredentials}}
 )
 
 // At returns the cases that differ at a level. Bare is the first.
@@ -53,6 +55,7 @@ func all() []Case {
 		Guard, Guard.inFrame(),
 		alone("audit", records), alone("ratelimit", rates), alone("allowlist", allows), alone("attest", pins), issuing,
 		Chain, Chain.inFrame(),
+		ChainStatic,
 		Bare.usingKey(), issuing.usingKey(), ChainKey, ChainKey.inFrame(),
 	}
 }
@@ -106,7 +109,13 @@ func pins(f folder) (mcpsec.Control, error) {
 	return attest.New(attest.Pinned(manifest)), g.Close()
 }
 
-func credentials(f folder) (mcpsec.Control, error) {
-	key := creds.Named(keyName, creds.File(f.key()))
+func credentials(f folder) (mcpsec.Control, error) { return bind(creds.File(f.key())) }
+
+func staticCredentials(folder) (mcpsec.Control, error) {
+	return bind(creds.Static(make([]byte, keySize)))
+}
+
+func bind(p creds.Provider) (mcpsec.Control, error) {
+	key := creds.Named(keyName, p)
 	return creds.New(creds.ForTool(toolSeal, key), creds.ForTool(rawSeal, key)), nil
 }
