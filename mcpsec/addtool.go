@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -137,6 +138,10 @@ func safely(do func()) (err error) {
 type validator struct {
 	add        func(s *mcp.Server, t *mcp.Tool)
 	definition *mcp.Tool
+
+	once   sync.Once
+	server *mcp.Server // with the sealed definition; made when arguments are first refused
+	sdk    mcp.MethodHandler
 }
 
 var errArgumentsValid = errors.New("arguments are valid")
@@ -178,13 +183,17 @@ func (v *validator) refusal(ctx context.Context, arguments json.RawMessage) (rea
 	if v.definition == nil {
 		return ""
 	}
-	s, err := v.scratch(v.definition)
-	if err != nil {
+	v.once.Do(func() {
+		if s, err := v.scratch(v.definition); err == nil {
+			v.server, v.sdk = s, capture(s)
+		}
+	})
+	if v.server == nil {
 		return ""
 	}
-	_ = introspect(s, func(_ context.Context, sdk mcp.MethodHandler, ss *mcp.ServerSession) error {
+	_ = withSession(v.server, func(_ context.Context, ss *mcp.ServerSession) error {
 		params := &mcp.CallToolParamsRaw{Name: v.definition.Name, Arguments: arguments}
-		res, err := sdk(ctx, methodCallTool, &mcp.CallToolRequest{Session: ss, Params: params})
+		res, err := v.sdk(ctx, methodCallTool, &mcp.CallToolRequest{Session: ss, Params: params})
 		if r, ok := res.(*mcp.CallToolResult); ok && err == nil && r.IsError {
 			if err := r.GetError(); err != nil && !errors.Is(err, errArgumentsValid) {
 				reason = err.Error()

@@ -144,6 +144,24 @@ func TestRoundTripsOfPromptsAndResources(t *testing.T) {
 	}
 }
 
+// One message must not ask for unbounded work.
+func TestListenToTooMuch(t *testing.T) {
+	t.Parallel()
+	var rec recorder
+	r := guarded(t, nil, rec.at(mcpsec.StageAudit))
+	r.install()
+	uris, err := json.Marshal(slices.Repeat([]string{"x://y"}, 257))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.rawClient().call("subscriptions/listen", `{"notifications":{"resourceSubscriptions":`+string(uris)+`}}`); wireCode(err) != jsonrpc.CodeInvalidParams {
+		t.Fatalf("answered %v", err)
+	}
+	if n := len(rec.of("resources/subscribe")); n != 0 {
+		t.Errorf("%d subscriptions were decided about", n)
+	}
+}
+
 // A URI with control characters makes the SDK write an answer that is not JSON,
 // and the session ends.
 func TestURIThatBreaksTheSession(t *testing.T) {

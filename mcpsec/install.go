@@ -59,10 +59,7 @@ func (g *Guard) attach(s *mcp.Server) (all everything, err error) {
 		return all, errors.New("the guard is on another server already: make one guard for each server")
 	case g.server == nil:
 		g.server = s
-		s.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
-			g.sdk = next
-			return next
-		})
+		g.sdk = capture(s)
 	}
 	err = withSession(s, func(ctx context.Context, ss *mcp.ServerSession) error {
 		all, err = listEverything(ctx, g.sdk, ss)

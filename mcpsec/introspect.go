@@ -14,14 +14,19 @@ import (
 // introspectTimeout bounds what the guard asks of a server at start.
 const introspectTimeout = 10 * time.Second
 
-// introspect lends a session on the server and the server's dispatch as it is now,
-// so that the guard can ask as a client does without a client.
-func introspect(s *mcp.Server, ask func(context.Context, mcp.MethodHandler, *mcp.ServerSession) error) error {
-	var sdk mcp.MethodHandler
+// capture returns the server's dispatch as it is now.
+func capture(s *mcp.Server) (sdk mcp.MethodHandler) {
 	s.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
 		sdk = next
 		return next
 	})
+	return sdk
+}
+
+// introspect lends a session on the server and the server's dispatch as it is now,
+// so that the guard can ask as a client does without a client.
+func introspect(s *mcp.Server, ask func(context.Context, mcp.MethodHandler, *mcp.ServerSession) error) error {
+	sdk := capture(s)
 	return withSession(s, func(ctx context.Context, ss *mcp.ServerSession) error { return ask(ctx, sdk, ss) })
 }
 

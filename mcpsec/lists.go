@@ -8,7 +8,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -263,30 +262,4 @@ func clonePtr[T any](p *T) *T {
 	}
 	c := *p
 	return &c
-}
-
-// checkSubscription refuses a subscription to what the server cannot offer: the
-// SDK takes any URI and remembers it.
-func (f *flight) checkSubscription(uri string) {
-	if !f.guard.offersResource(f.parent, f.req, uri) {
-		f.reject(codeUnknownResource.Deny("unknown resource"))
-	}
-}
-
-// offersResource reports whether the resource is listed, or a listed template
-// begins as the URI does.
-func (g *Guard) offersResource(ctx context.Context, req mcp.Request, uri string) bool {
-	ss, ok := req.GetSession().(*mcp.ServerSession)
-	if !ok || g.sdk == nil {
-		return false
-	}
-	all, err := listEverything(ctx, g.sdk, ss)
-	if err != nil {
-		return false
-	}
-	return slices.ContainsFunc(all.Resources, func(r *mcp.Resource) bool { return r.URI == uri }) ||
-		slices.ContainsFunc(all.Templates, func(t *mcp.ResourceTemplate) bool {
-			literal, _, _ := strings.Cut(t.URITemplate, "{")
-			return literal != "" && strings.HasPrefix(uri, literal)
-		})
 }

@@ -162,14 +162,16 @@ func (f *flight) readParams() {
 		f.readRound(p.InputResponses, &p.RequestState)
 	case *mcp.SubscribeParams:
 		c.Name = p.URI
-		f.checkURI(p.URI)
-		f.checkSubscription(p.URI)
+		f.checkSubscription(p.URI, f.resources())
 	case *mcp.UnsubscribeParams:
 		c.Name = p.URI
 	case *mcp.CompleteParams:
 		if p.Ref != nil {
 			c.Name = cmp.Or(p.Ref.Name, p.Ref.URI)
 		}
+		c.Arguments = f.marshal(p)
+	case *mcp.SubscriptionsListenParams:
+		f.checkListen(p)
 		c.Arguments = f.marshal(p)
 	default:
 		if cursor := cursorOf(p); cursor != nil {

@@ -198,34 +198,3 @@ func (g *Guard) fingerprints(ctx context.Context, ss *mcp.ServerSession, p Princ
 	}
 	return sums
 }
-
-// hear narrows what a listener subscribes to: the SDK subscribes from inside
-// subscriptions/listen, where no middleware sees it.
-func (f *flight) hear(ctx context.Context, call *Call, r *mcp.SubscriptionsListenRequest) mcp.Request {
-	if r.Params == nil || r.Params.Notifications == nil {
-		return r
-	}
-	params := *r.Params
-	wanted := *params.Notifications
-	wanted.ResourceSubscriptions = nil
-	for _, uri := range r.Params.Notifications.ResourceSubscriptions {
-		if f.maySubscribe(ctx, call, uri) {
-			wanted.ResourceSubscriptions = append(wanted.ResourceSubscriptions, uri)
-		}
-	}
-	params.Notifications = &wanted
-	return &mcp.SubscriptionsListenRequest{Session: r.Session, Params: &params, Extra: r.Extra}
-}
-
-// maySubscribe decides about one subscription as about resources/subscribe.
-func (f *flight) maySubscribe(ctx context.Context, call *Call, uri string) bool {
-	sub := &flight{parent: ctx, guard: f.guard, req: f.req, frame: f.frame}
-	c := &sub.call
-	*c = *call
-	c.flight, c.ID, c.Parent, c.Method, c.Name = sub, newID(f.guard.now()), call.ID, methodSubscribe, uri
-	c.Arguments = nil
-	sub.run = func(context.Context, *Call) (mcp.Result, error) { return &decided{}, nil }
-	sub.checkSubscription(uri)
-	_, err := f.guard.outer(sub, c)
-	return err == nil
-}

@@ -173,6 +173,7 @@ func (s *stage) rugPull() error {
 		return fmt.Errorf("check_updates: %w", errors.Join(err, resultError(res)))
 	}
 	s.out.sayf("a library inside the server has rewritten what read_note says of itself; no notification was sent")
+	s.out.sayf("the guard rings its alarm on the server's standard error, and")
 	if err := s.refused("read_note", named{"welcome.txt"}, "attest.definition_mismatch"); err != nil {
 		return err
 	}
