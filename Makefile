@@ -24,7 +24,11 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: test
-test: ## Run all tests with the race detector (TESTFLAGS=-v for more)
+test: ## Run all tests (TESTFLAGS=-v for more)
+	go test ./... $(TESTFLAGS)
+
+.PHONY: race
+race: ## Run all tests with the race detector; needs a C compiler
 	go test -race ./... $(TESTFLAGS)
 
 .PHONY: lint

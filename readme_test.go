@@ -27,7 +27,7 @@ func TestReadmeShowsCompiledCode(t *testing.T) {
 func TestReadmeNamesTheCommands(t *testing.T) {
 	t.Parallel()
 	readme := read(t, "README.md")
-	for _, command := range []string{"go run ./examples/quickstart", "go test -race ./..."} {
+	for _, command := range []string{"go run ./examples/quickstart", "go test ./..."} {
 		if !strings.Contains(readme, command) {
 			t.Errorf("README.md does not name %q", command)
 		}
