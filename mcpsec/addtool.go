@@ -144,6 +144,8 @@ type validator struct {
 	sdk    mcp.MethodHandler
 }
 
+var errNoDefinition = errors.New("the arguments cannot be checked apart from the server")
+
 var errArgumentsValid = errors.New("arguments are valid")
 
 func newValidator[In, Out any]() *validator {
@@ -179,9 +181,9 @@ func (v *validator) define(t *mcp.Tool) (*mcp.Tool, error) {
 }
 
 // refusal returns the reason for which the SDK refuses the arguments, or "".
-func (v *validator) refusal(ctx context.Context, arguments json.RawMessage) (reason string) {
+func (v *validator) refusal(ctx context.Context, arguments json.RawMessage) (reason string, err error) {
 	if v.definition == nil {
-		return ""
+		return "", errNoDefinition
 	}
 	v.once.Do(func() {
 		if s, err := v.scratch(v.definition); err == nil {
@@ -189,9 +191,9 @@ func (v *validator) refusal(ctx context.Context, arguments json.RawMessage) (rea
 		}
 	})
 	if v.server == nil {
-		return ""
+		return "", errNoDefinition
 	}
-	_ = withSession(v.server, func(_ context.Context, ss *mcp.ServerSession) error {
+	err = withSession(v.server, func(_ context.Context, ss *mcp.ServerSession) error {
 		params := &mcp.CallToolParamsRaw{Name: v.definition.Name, Arguments: arguments}
 		res, err := v.sdk(ctx, methodCallTool, &mcp.CallToolRequest{Session: ss, Params: params})
 		if r, ok := res.(*mcp.CallToolResult); ok && err == nil && r.IsError {
@@ -199,7 +201,7 @@ func (v *validator) refusal(ctx context.Context, arguments json.RawMessage) (rea
 				reason = err.Error()
 			}
 		}
-		return nil
+		return err
 	})
-	return reason
+	return reason, err
 }

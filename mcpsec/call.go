@@ -11,8 +11,9 @@ import (
 // list, a notification, a custom method, or a request that the server sends to
 // the client (Outgoing).
 //
-// Controls must not write to the Call they receive. To change what later
-// controls and the handler see, pass on a shallow copy. A Call must not be used
+// Controls must not write to the Call they receive. To change the arguments that
+// later controls and the handler see, pass on a shallow copy; what says which call
+// it is and whose must stay. A Call must not be used
 // after the handler it was given to has returned.
 type Call struct {
 	// ID is unique and time-ordered (UUID version 7, RFC 9562). The retries of a
@@ -50,6 +51,12 @@ type Call struct {
 	Client  string
 
 	flight *flight
+}
+
+// sameAs reports whether two calls are the same but for arguments and round.
+func (c *Call) sameAs(o *Call) bool {
+	return c.ID == o.ID && c.Method == o.Method && c.Name == o.Name && c.Tool == o.Tool && c.Parent == o.Parent &&
+		c.Outgoing == o.Outgoing && c.Principal.Key() == o.Principal.Key()
 }
 
 // A Tool is what the guard knows of a tool the server offers.

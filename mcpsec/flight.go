@@ -41,6 +41,7 @@ type flight struct {
 	byHand  bool  // begun at a handler, without middleware
 	framed  bool  // the request itself says which token it has, if any
 	counted bool  // a retry of a call that was already charged
+	landed  bool  // over; under mu
 	asked   bool  // the last run asked the client for input
 }
 
@@ -197,12 +198,18 @@ func (f *flight) live() *cancellable {
 		stop, cancel := context.AfterFunc(gone, l.cancel), l.cancel
 		l.cancel = func() { stop(); cancel() }
 	}
+	if f.landed {
+		l.cancel()
+	}
 	f.lazy.Store(l)
 	return l
 }
 
 // land releases the timer of a flight that is over.
 func (f *flight) land() {
+	f.mu.Lock()
+	f.landed = true
+	f.mu.Unlock()
 	if l := f.lazy.Load(); l != nil {
 		l.cancel()
 	}

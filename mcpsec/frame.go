@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -21,6 +22,8 @@ type frame struct {
 	principal Principal
 	gone      context.Context // ends with the caller's connection; nil if that means nothing
 	seen      atomic.Bool
+	lasting   bool                       // serves every notification of a connection
+	expires   atomic.Pointer[time.Timer] // ends a frame nobody came for
 	probe     *probe
 }
 
@@ -34,29 +37,47 @@ type frames struct {
 	once   sync.Once
 	secret string
 	count  atomic.Uint64
+	held   atomic.Int64
 	open   sync.Map // token -> *frame
 }
+
+// maxFrames bounds the messages between frame and middleware.
+const maxFrames = 10_000
 
 func (fs *frames) begin(f *frame) {
 	fs.once.Do(func() { fs.secret = rand.Text() })
 	f.token = fs.secret + strconv.FormatUint(fs.count.Add(1), 36)
 	fs.open.Store(f.token, f)
+	fs.held.Add(1)
 }
 
-func (fs *frames) end(f *frame) { fs.open.Delete(f.token) }
+func (fs *frames) end(f *frame) {
+	if _, held := fs.open.LoadAndDelete(f.token); held {
+		fs.held.Add(-1)
+	}
+	if t := f.expires.Load(); t != nil {
+		t.Stop()
+	}
+}
 
-// of returns the frame of a request; nil without one.
-func (fs *frames) of(extra *mcp.RequestExtra) *frame {
+func (fs *frames) full() bool { return fs.held.Load() >= maxFrames }
+
+// of returns the frame of a request; nil without one. It reports false for a
+// request whose frame has ended: nobody knows any more who sent it.
+func (fs *frames) of(extra *mcp.RequestExtra) (*frame, bool) {
 	if extra == nil || extra.Header == nil {
-		return nil
+		return nil, true
 	}
 	token := extra.Header.Get(frameHeader)
 	if token == "" {
-		return nil
+		return nil, true
 	}
-	f, _ := fs.open.LoadAndDelete(token) // a frame holds one message
-	known, _ := f.(*frame)
-	return known
+	held, _ := fs.open.Load(token)
+	f, ok := held.(*frame)
+	if ok && !f.lasting {
+		fs.end(f) // it holds one message
+	}
+	return f, ok
 }
 
 // Transport returns t with the guard's frame around it: the parameters of every
@@ -85,7 +106,9 @@ func (t *framedTransport) Connect(ctx context.Context) (mcp.Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &framedConn{Connection: conn, transport: t, open: make(map[jsonrpc.ID]*frame)}, nil
+	notes := &frame{principal: t.principal, probe: t.probe, lasting: true}
+	t.guard.frames.begin(notes)
+	return &framedConn{Connection: conn, transport: t, open: make(map[jsonrpc.ID]*frame), notes: notes}, nil
 }
 
 // SupportsProtocolVersion asks the transport inside, as mcp.ProtocolVersionSupporter.
@@ -100,8 +123,7 @@ type framedConn struct {
 
 	mu    sync.Mutex
 	open  map[jsonrpc.ID]*frame // calls under way
-	notes [16]*frame            // the last notifications
-	noted int
+	notes *frame                // of all notifications
 }
 
 // Read returns the next message the SDK may see.
@@ -151,7 +173,11 @@ func (c *framedConn) admit(ctx context.Context, req *jsonrpc.Request) (bool, err
 			return false, nil
 		}
 	}
-	t.guard.frames.begin(f)
+	if req.IsCall() {
+		t.guard.frames.begin(f)
+	} else {
+		f = c.notes // never answered, so it cannot end with an answer
+	}
 	extra := &mcp.RequestExtra{}
 	if was, ok := req.Extra.(*mcp.RequestExtra); ok && was != nil {
 		*extra = *was
@@ -168,12 +194,6 @@ func (c *framedConn) admit(ctx context.Context, req *jsonrpc.Request) (bool, err
 		c.open[req.ID] = f
 		return true, nil
 	}
-	// A notification is never answered; its frame stays until enough others came.
-	oldest := &c.notes[c.noted%len(c.notes)]
-	if c.noted++; *oldest != nil {
-		t.guard.frames.end(*oldest)
-	}
-	*oldest = f
 	return true, nil
 }
 
@@ -216,9 +236,5 @@ func (c *framedConn) forget() {
 		c.transport.guard.frames.end(f)
 	}
 	clear(c.open)
-	for _, f := range c.notes {
-		if f != nil {
-			c.transport.guard.frames.end(f)
-		}
-	}
+	c.transport.guard.frames.end(c.notes)
 }

@@ -483,8 +483,10 @@ func TestContextIsPassedThrough(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got context.Context
+	inside := func() {}
 	h, _ := mcpsec.Wrap(g, "t", func(ctx context.Context, _ *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		got = ctx
+		inside()
 		return &mcp.CallToolResult{}, nil
 	})
 	call := func(ctx context.Context) {
@@ -494,16 +496,24 @@ func TestContextIsPassedThrough(t *testing.T) {
 		}
 	}
 	ctx, cancel := context.WithCancelCause(context.WithValue(t.Context(), key{}, "v"))
-	call(ctx)
-	if got.Value(key{}) != "v" || got.Err() != nil {
-		t.Error("value lost")
+	inside = func() {
+		if got.Value(key{}) != "v" || got.Err() != nil {
+			t.Error("value lost")
+		}
+		child, stop := context.WithCancel(got)
+		defer stop()
+		cancel(errors.New("why"))
+		<-child.Done()
+		if !errors.Is(got.Err(), context.Canceled) || context.Cause(got).Error() != "why" {
+			t.Errorf("cancellation arrived as %v because %v", got.Err(), context.Cause(got))
+		}
 	}
-	child, stop := context.WithCancel(got)
+	call(ctx)
+	inside = func() {}
+	kept, stop := context.WithCancel(got) // kept beyond the call: over, and no timer runs on
 	defer stop()
-	cancel(errors.New("why"))
-	<-child.Done()
-	if !errors.Is(got.Err(), context.Canceled) || context.Cause(got).Error() != "why" {
-		t.Errorf("cancellation arrived as %v because %v", got.Err(), context.Cause(got))
+	if kept.Err() == nil {
+		t.Error("a context outlives its call")
 	}
 
 	soon, cancelSoon := context.WithTimeout(t.Context(), time.Minute)

@@ -77,20 +77,27 @@ func (g *Guard) serveMessage(w http.ResponseWriter, r *http.Request, h http.Hand
 	if r.Header.Get("Mcp-Protocol-Version") >= statelessVersion {
 		f.gone = r.Context()
 	}
+	if g.frames.full() {
+		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
+		return
+	}
 	g.frames.begin(f)
 	r.Header.Set(frameHeader, f.token)
 	answer := &withheld{ResponseWriter: w, frame: f, call: req.IsCall()}
 	h.ServeHTTP(answer, r)
+	spoken, fault := answer.fault(g)
 	switch {
 	case answer.pass():
 		g.frames.end(f)
-	case answer.code == 0:
-		// The SDK took the message and the middleware has yet to see it: it has not
-		// answered a notification, or a caller that left.
-		time.AfterFunc(frameTTL, func() { g.frames.end(f) })
+	case !spoken && answer.code < http.StatusBadRequest:
+		// The SDK took the message and the middleware has yet to see it: it answers
+		// no notification, and the caller may have left.
+		f.expires.Store(time.AfterFunc(frameTTL, func() { g.frames.end(f) }))
+		if f.seen.Load() {
+			g.frames.end(f)
+		}
 	default:
 		g.frames.end(f)
-		spoken, fault := answer.fault(g)
 		answer.replace(id, g.unseen(context.WithoutCancel(r.Context()), f, fault), spoken)
 	}
 }
@@ -210,6 +217,9 @@ func (w *withheld) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // fault is what the SDK answered, and whether it did so in JSON-RPC. An answer that
 // is no error was given by somebody who stands outside the guard.
 func (w *withheld) fault(g *Guard) (spoken bool, fault error) {
+	if w.pass() {
+		return false, nil
+	}
 	for line := range bytes.Lines(w.body.Bytes()) {
 		msg, err := jsonrpc.DecodeMessage(bytes.TrimPrefix(line, []byte("data: ")))
 		res, ok := msg.(*jsonrpc.Response)

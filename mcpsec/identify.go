@@ -21,7 +21,11 @@ func (f *flight) identify() {
 		c.Parent, c.Principal = up.call.ID, up.call.Principal
 	}
 	extra := f.req.GetExtra()
-	if f.frame = f.guard.frames.of(extra); f.frame != nil {
+	var known bool
+	if f.frame, known = f.guard.frames.of(extra); !known {
+		f.reject(codeMalformed.Deny("the message came too late"))
+	}
+	if f.frame != nil {
 		f.frame.seen.Store(true)
 		c.Principal = f.frame.principal
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -168,26 +169,38 @@ func TestPendingRoundsAreBounded(t *testing.T) {
 	t.Parallel()
 	var p pendingRounds
 	now := time.Unix(1_795_000_000, 0)
-	for i := range maxPending {
-		if !p.put(newID(now), 0, now, now.Add(time.Duration(i+1)*time.Second)) {
+	who := func(i int) Principal { return Principal{Rung: Address, Subject: strconv.Itoa(i)} }
+	for i := range maxPendingEach {
+		if !p.put(newID(now), 0, who(0), now, now.Add(time.Duration(i+1)*time.Second)) {
 			t.Fatalf("refused at %d", i)
 		}
 	}
-	if p.put("one more", 0, now, now.Add(time.Hour)) {
+	if p.put("one more", 0, who(0), now, now.Add(time.Hour)) {
+		t.Fatal("one principal took more than its share")
+	}
+	if !p.put("another's", 0, who(1), now, now.Add(time.Hour)) {
+		t.Fatal("one principal took the place of another")
+	}
+	for i := maxPendingEach; i < maxPending-1; i++ {
+		if !p.put(newID(now), 0, who(i), now, now.Add(time.Minute)) {
+			t.Fatalf("refused at %d", i)
+		}
+	}
+	if p.put("beyond all", 0, who(-1), now, now.Add(time.Hour)) {
 		t.Fatal("grew beyond the bound")
 	}
-	if later := now.Add(90 * time.Minute); !p.put("after some expired", 0, later, later.Add(time.Hour)) {
+	later := now.Add(90 * time.Minute)
+	if !p.put("after some expired", 0, who(0), later, later.Add(time.Hour)) {
 		t.Fatal("expired rounds keep their places")
 	}
-	later := now.Add(90 * time.Minute)
-	if issued, unused := p.use("after some expired", 0, later, later.Add(time.Hour)); !issued || !unused {
+	if issued, unused := p.use("after some expired", 0, who(0), true, later, later.Add(time.Hour)); !issued || !unused {
 		t.Fatal("an issued state cannot be used")
 	}
-	if _, unused := p.use("after some expired", 0, later, later.Add(time.Hour)); unused {
-		t.Fatal("a state can be used twice")
-	}
-	if issued, unused := p.use("of another process", 0, later, later.Add(time.Hour)); issued || !unused {
+	if issued, unused := p.use("of another process", 0, who(0), true, later, later.Add(time.Hour)); issued || !unused {
 		t.Fatal("a state of another process was taken for an own or a used one")
+	}
+	if _, unused := p.use("of another process", 0, who(0), true, later, later.Add(time.Hour)); unused {
+		t.Fatal("a state of another process can be used twice")
 	}
 }
 

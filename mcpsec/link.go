@@ -24,6 +24,7 @@ type link struct {
 
 var (
 	errNoDerive  = errors.New("passed on a call or a context that is not derived from the one it received")
+	errRenamed   = errors.New("passed on another call: a control may change the arguments, and nothing that says which call it is")
 	errSwallowed = errors.New("returned neither a result nor an error and did not pass the call on")
 )
 
@@ -72,6 +73,9 @@ func (l *link) passOn(ctx context.Context, call *Call) (mcp.Result, error) {
 	if call == nil || call.flight == nil {
 		return nil, fmt.Errorf("control %s %w", l.Name, errNoDerive)
 	}
+	if was := &call.flight.call; call != was && !call.sameAs(was) {
+		return nil, fmt.Errorf("control %s %w", l.Name, errRenamed)
+	}
 	res, err := l.next(ctx, call)
 	f := call.flight
 	f.passed |= l.bit
@@ -86,7 +90,8 @@ func (l *link) passOn(ctx context.Context, call *Call) (mcp.Result, error) {
 
 // refuse carries out the control's refusal, or notes it in Observe mode.
 func (l *link) refuse(ctx context.Context, call *Call, d *Denial) (mcp.Result, error) {
-	if d.Control == "" {
+	own := *d // a control may share one among calls
+	if d = &own; d.Control == "" {
 		d.Control = l.Name
 	}
 	if l.mode != Observe && (!l.failOpen || !d.Failure) {

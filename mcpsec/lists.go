@@ -88,18 +88,6 @@ func (f *flight) ownCopy(ctx context.Context, res mcp.Result) (mcp.Result, error
 		}, copyTemplate)
 		return &c, f.sealCursor(&c.NextCursor)
 	}
-	return f.encodable(res)
-}
-
-// encodable makes sure that the result of a custom method can be written: the SDK
-// encodes it outside every recover.
-func (f *flight) encodable(res mcp.Result) (mcp.Result, error) {
-	if isStandard(f.call.Method) || res == nil {
-		return res, nil
-	}
-	if _, err := json.Marshal(res); err != nil {
-		return nil, fmt.Errorf("encoding the result of %s: %w", f.call.Method, err)
-	}
 	return res, nil
 }
 
@@ -189,20 +177,6 @@ func copyMeta(v any, depth int) any {
 		return c
 	}
 	return v
-}
-
-// sendable makes sure, once every control has seen a list, that it can be encoded:
-// the SDK encodes it outside every recover, and a client would wait for ever.
-func sendable(r *mcp.ListToolsResult) error {
-	for _, t := range r.Tools {
-		if t.Meta == nil {
-			continue
-		}
-		if _, err := json.Marshal(t.Meta); err != nil {
-			return codeHandlerPanic.Deny("").Because(fmt.Errorf("tool %q: encoding _meta: %w", t.Name, err))
-		}
-	}
-	return nil
 }
 
 func rawSchema(schema any) (any, error) {

@@ -35,14 +35,18 @@ func (f *flight) decide() (mcp.Result, error) {
 		if res == nil && !isNotification(f.call.Method) {
 			return toWire(&f.call, codeControlFailed.Deny(""))
 		}
+		if err := encodable(res); err != nil { // a control may have spoilt it
+			return toWire(&f.call, codeHandlerPanic.Deny("").Because(err))
+		}
 		return res, nil
 	}
 	if d := AsDenial(err); d != nil {
-		d.CallID = f.call.ID
+		own := *d // a control may share one among calls
+		own.CallID = f.call.ID
 		if f.call.Outgoing {
-			return nil, d // the handler that asked is on our side of the wire
+			return nil, &own // the handler that asked is on our side of the wire
 		}
-		return toWire(&f.call, d)
+		return toWire(&f.call, &own)
 	}
 	return nil, err
 }
@@ -289,11 +293,14 @@ func (f *flight) forward(ctx context.Context, call *Call) (res mcp.Result, err e
 	if err != nil {
 		return nil, err
 	}
-	f.meetSession(ctx)
+	if f.call.Method == methodListen {
+		f.meetSession(ctx) // it lasts as long as the client listens
+	}
 	res, err = f.next(ctx, f.call.Method, req)
 	if err != nil {
 		return nil, err
 	}
+	f.meetSession(ctx)
 	if f.refused != nil {
 		return nil, f.refused
 	}
@@ -347,7 +354,12 @@ func (f *flight) unreached(ctx context.Context, res mcp.Result, err error) error
 	if r, ok := res.(*mcp.CallToolResult); ok && r.IsError && f.entry.typed != nil {
 		// The SDK refuses arguments that do not match the schema before it runs a
 		// typed handler. Whether it did so here is checked, not believed.
-		if reason := f.entry.typed.refusal(ctx, f.current.Arguments); reason != "" {
+		reason, err := f.entry.typed.refusal(ctx, f.current.Arguments)
+		if err != nil { // it cannot be known
+			d.Detail = err.Error()
+			return d
+		}
+		if reason != "" {
 			bad := codeBadArguments.Deny(reason)
 			bad.Control = "guard"
 			return bad

@@ -67,7 +67,7 @@ func (f *flight) readRound(answers mcp.InputResponseMap, state *string) {
 		}
 	}
 	now := g.now()
-	issuedHere, unused := g.pending.use(r.ID, r.Round, now, now.Add(g.settings.InputTTL))
+	issuedHere, unused := g.pending.use(r.ID, r.Round, c.Principal, g.seal.shared, now, now.Add(g.settings.InputTTL))
 	if !unused || !issuedHere && !g.seal.shared {
 		forged("the request state was used before")
 		return
@@ -134,15 +134,17 @@ func (f *flight) settle(ctx context.Context, in mcp.Result, fault error) (res mc
 	if res, err = in, fault; err != nil || res == nil {
 		return nil, err
 	}
-	if list, ok := res.(*mcp.ListToolsResult); ok {
-		defer f.containHandler(&res, &err)
-		return res, sendable(list)
+	if err := encodable(res); err != nil {
+		d := codeHandlerPanic.Deny("").Because(err)
+		d.Control = "guard"
+		return nil, d
 	}
 	questions, state := asks(res)
-	if questions == nil {
+	if state == nil || f.call.Outgoing {
 		return res, nil
 	}
-	if f.call.Outgoing {
+	if questions == nil {
+		*state = "" // without a question no retry may bring it back, so it would only leak
 		return res, nil
 	}
 	if d := f.mayAsk(questions); d != nil {
@@ -157,7 +159,7 @@ func (f *flight) settle(ctx context.Context, in mcp.Result, fault error) (res mc
 	g, c := f.guard, &f.call
 	now := g.now()
 	until := now.Add(g.settings.InputTTL)
-	if !g.pending.put(c.ID, c.Round, now, until) {
+	if !g.pending.put(c.ID, c.Round, c.Principal, now, until) {
 		d := codeTooManyPending.Deny("too many calls wait for input").After(g.settings.InputTTL)
 		d.Control = "guard"
 		return nil, d
@@ -216,51 +218,91 @@ func (f *flight) missingCapability() json.RawMessage {
 	return raw
 }
 
-// maxPending bounds the calls that wait for input.
-const maxPending = 10_000
+// maxPending bounds the calls that wait for input, in all and of one principal, so
+// that nobody can take the places of others.
+const (
+	maxPending     = 10_000
+	maxPendingEach = 64
+	sweepEvery     = 100 * time.Millisecond
+)
 
-// pendingRounds knows the states that this process issued and those it has seen
-// used.
+// pendingRounds knows the states that this process issued and that wait to be used,
+// and the states of other processes that were used here.
 type pendingRounds struct {
-	mu     sync.Mutex
-	issued map[string]time.Time // until when
-	used   map[string]time.Time
+	issued, used expiring
 }
 
 func roundKey(id string, n int) string { return fmt.Sprintf("%s/%d", id, n) }
 
 // put notes an issued state. It reports whether there was room.
-func (p *pendingRounds) put(id string, n int, now, until time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return note(&p.issued, roundKey(id, n), now, until)
+func (p *pendingRounds) put(id string, n int, who Principal, now, until time.Time) bool {
+	return p.issued.add(roundKey(id, n), who.Key(), maxPendingEach, now, until)
 }
 
 // use uses a state up. It reports whether this process issued it, and whether it was
-// unused; without room to remember that, it was not.
-func (p *pendingRounds) use(id string, n int, now, until time.Time) (issued, unused bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// unused; without room to remember that, it was not. A state of this process is
+// forgotten when it is used, and that suffices where no other process makes states.
+func (p *pendingRounds) use(id string, n int, who Principal, shared bool, now, until time.Time) (issued, unused bool) {
 	key := roundKey(id, n)
-	_, issued = p.issued[key]
-	delete(p.issued, key)
-	if _, again := p.used[key]; again {
-		return issued, false
+	if issued = p.issued.remove(key); issued && !shared {
+		return true, true
 	}
-	return issued, note(&p.used, key, now, until)
+	return issued, p.used.add(key, who.Key(), maxPending, now, until)
 }
 
-// note adds to a bounded set whose members expire.
-func note(set *map[string]time.Time, key string, now, until time.Time) bool {
-	if len(*set) >= maxPending {
-		maps.DeleteFunc(*set, func(_ string, t time.Time) bool { return now.After(t) })
-		if len(*set) >= maxPending {
-			return false
+// expiring is a bounded set whose members expire.
+type expiring struct {
+	mu      sync.Mutex
+	members map[string]member
+	count   map[string]int // by owner
+	swept   time.Time
+}
+
+type member struct {
+	owner string
+	until time.Time
+}
+
+// add reports whether the key was not in the set and there was room for it.
+func (e *expiring) add(key, owner string, each int, now, until time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, in := e.members[key]; in {
+		return false
+	}
+	if (len(e.members) >= maxPending || e.count[owner] >= each) && now.Sub(e.swept) >= sweepEvery {
+		e.swept = now
+		for k, m := range e.members {
+			if now.After(m.until) {
+				e.drop(k, m.owner)
+			}
 		}
 	}
-	if *set == nil {
-		*set = make(map[string]time.Time)
+	if len(e.members) >= maxPending || e.count[owner] >= each {
+		return false
 	}
-	(*set)[key] = until
+	if e.members == nil {
+		e.members, e.count = make(map[string]member), make(map[string]int)
+	}
+	e.members[key] = member{owner, until}
+	e.count[owner]++
 	return true
+}
+
+func (e *expiring) remove(key string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	m, in := e.members[key]
+	if in {
+		e.drop(key, m.owner)
+	}
+	return in
+}
+
+// drop takes a member out. The set is locked.
+func (e *expiring) drop(key, owner string) {
+	delete(e.members, key)
+	if e.count[owner]--; e.count[owner] <= 0 {
+		delete(e.count, owner)
+	}
 }

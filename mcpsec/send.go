@@ -2,6 +2,7 @@ package mcpsec
 
 import (
 	"context"
+	"fmt"
 	"hash/maphash"
 	"reflect"
 	"runtime"
@@ -57,6 +58,15 @@ func (g *Guard) outgoing(ctx context.Context, method string, params any) *flight
 // own, so that no control takes it for an answer.
 type decided struct{ mcp.ResultBase }
 
+// onlyDecided ends the chain of a call that is only decided about. What a control
+// changed of it could not be carried out.
+func (f *flight) onlyDecided(_ context.Context, call *Call) (mcp.Result, error) {
+	if !sameBytes(call.Arguments, f.call.Arguments) {
+		return nil, codeControlFailed.Deny("").Because(fmt.Errorf("%s in a result cannot be changed by a control", call.Method))
+	}
+	return &decided{}, nil
+}
+
 // decideQuestion decides about a question that travels in a result as about the
 // same question sent directly.
 func (g *Guard) decideQuestion(ctx context.Context, up *flight, q mcp.InputRequest) error {
@@ -71,7 +81,7 @@ func (g *Guard) decideQuestion(ctx context.Context, up *flight, q mcp.InputReque
 	}
 	f := g.outgoing(ctx, method, q)
 	f.req, f.byHand = up.req, up.byHand
-	f.run = func(context.Context, *Call) (mcp.Result, error) { return &decided{}, nil }
+	f.run = f.onlyDecided
 	_, err := g.outer(f, &f.call)
 	return err
 }
@@ -105,7 +115,11 @@ func (b *sessionBook) open(ctx context.Context, g *Guard, ss *mcp.ServerSession,
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	key := weak.Make(ss)
-	if _, known := b.pages[key]; !known {
+	page, known := b.pages[key]
+	if known && page.principal.Key() != p.Key() {
+		return // a session has one owner
+	}
+	if !known {
 		if b.pages == nil {
 			b.pages = make(map[weak.Pointer[mcp.ServerSession]]*sessionPage)
 		}

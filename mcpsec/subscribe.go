@@ -22,26 +22,44 @@ func (f *flight) hear(ctx context.Context, call *Call, r *mcp.SubscriptionsListe
 	wanted := *params.Notifications
 	wanted.ResourceSubscriptions = nil
 	if uris := r.Params.Notifications.ResourceSubscriptions; len(uris) > 0 {
-		offered := f.resources()
-		wanted.ResourceSubscriptions = slices.DeleteFunc(slices.Clone(uris), func(uri string) bool {
-			return !f.maySubscribe(ctx, call, uri, offered)
-		})
+		wanted.ResourceSubscriptions = f.mayHearOf(ctx, call, uris)
 	}
 	params.Notifications = &wanted
 	return &mcp.SubscriptionsListenRequest{Session: r.Session, Params: &params, Extra: r.Extra}
 }
 
-// maySubscribe decides about one subscription as about resources/subscribe.
-func (f *flight) maySubscribe(ctx context.Context, call *Call, uri string, offered everything) bool {
+// mayHearOf returns those of the resources to which the caller may subscribe, each
+// once. It stops when the caller has left or is refused for asking too much.
+func (f *flight) mayHearOf(ctx context.Context, call *Call, uris []string) (may []string) {
+	offered := f.resources()
+	asked := make(map[string]bool, len(uris))
+	for _, uri := range uris {
+		if asked[uri] {
+			continue
+		}
+		asked[uri] = true
+		err := f.decideSubscription(ctx, call, uri, offered)
+		if d := AsDenial(err); ctx.Err() != nil || d != nil && d.Kind == Throttled {
+			break
+		}
+		if err == nil {
+			may = append(may, uri)
+		}
+	}
+	return may
+}
+
+// decideSubscription decides about one subscription as about resources/subscribe.
+func (f *flight) decideSubscription(ctx context.Context, call *Call, uri string, offered everything) error {
 	sub := &flight{parent: ctx, guard: f.guard, req: f.req, frame: f.frame}
 	c := &sub.call
 	*c = *call
 	c.flight, c.ID, c.Parent, c.Method, c.Name = sub, newID(f.guard.now()), call.ID, methodSubscribe, uri
 	c.Arguments = nil
-	sub.run = func(context.Context, *Call) (mcp.Result, error) { return &decided{}, nil }
+	sub.run = sub.onlyDecided
 	sub.checkSubscription(uri, offered)
 	_, err := f.guard.outer(sub, c)
-	return err == nil
+	return err
 }
 
 // checkListen bounds the work that one message asks for.

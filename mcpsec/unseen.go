@@ -46,7 +46,9 @@ func (g *Guard) unseen(ctx context.Context, fr *frame, fault error) error {
 	case d.Code == codeRejected.Name:
 		return &jsonrpc.Error{Code: wireCode(fault), Message: d.Reason, Data: negotiable(fault)}
 	}
-	_, err = toWire(&f.call, d)
+	if _, err = toWire(&f.call, d); err == nil { // a tool result is no answer to what was not called
+		err = &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: d.Reason}
+	}
 	return err
 }
 
