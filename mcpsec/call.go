@@ -13,8 +13,8 @@ import (
 //
 // Controls must not write to the Call they receive. To change the arguments that
 // later controls and the handler see, pass on a shallow copy; what says which call
-// it is and whose must stay. A Call must not be used
-// after the handler it was given to has returned.
+// it is and whose must stay. A Call must not be used after the handler it was given
+// to has returned.
 type Call struct {
 	// ID is unique and time-ordered (UUID version 7, RFC 9562). The retries of a
 	// multi-round-trip call (SEP-2322) carry the ID of its first request.

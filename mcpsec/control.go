@@ -16,9 +16,9 @@ type Handler func(ctx context.Context, call *Call) (mcp.Result, error)
 // Wrap is called once, by [New]; the Handler it returns is called for every call
 // and must be safe for concurrent use. It calls next at most once at a time,
 // with the context it received or one derived from it, and with the call it
-// received or a shallow copy of it. An error of its own that is not a *Denial,
-// and a panic, count as a failure of the control: the call is refused unless the
-// control was given to New with [FailOpen].
+// received or a shallow copy of it that differs in Arguments alone. An error of its
+// own that is not a *Denial, and a panic, count as a failure of the control: the call
+// is refused unless the control was given to New with [FailOpen].
 //
 // A control says where it belongs by implementing [Declarer], or is placed with
 // [At]. The optional interfaces [Checker], [Authorizer], [Sealer], [Set] and

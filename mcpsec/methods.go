@@ -21,8 +21,6 @@ const (
 	methodSample        = "sampling/createMessage"
 	methodElicit        = "elicitation/create"
 	methodListRoots     = "roots/list"
-	methodPing          = "ping"
-	methodSetLevel      = "logging/setLevel"
 
 	notifyCancelled        = "notifications/cancelled"
 	notifyInitialized      = "notifications/initialized"
@@ -35,14 +33,3 @@ const (
 )
 
 func isNotification(method string) bool { return strings.HasPrefix(method, "notifications/") }
-
-// isStandard reports whether the SDK itself makes the method's result.
-func isStandard(method string) bool {
-	switch method {
-	case methodInitialize, methodCallTool, methodListTools, methodGetPrompt, methodListPrompts, methodReadResource,
-		methodListResources, methodListTemplates, methodSubscribe, methodUnsubscribe, methodListen, methodComplete,
-		methodDiscover, methodSample, methodElicit, methodListRoots, methodPing, methodSetLevel:
-		return true
-	}
-	return isNotification(method)
-}

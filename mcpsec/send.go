@@ -22,9 +22,9 @@ func (g *Guard) sending(next mcp.MethodHandler) mcp.MethodHandler {
 		g.checkCaller(1)
 		switch method {
 		case methodSample, methodElicit, methodListRoots:
-			f := g.outgoing(ctx, method, req.GetParams())
-			f.req, f.next = req, next
+			f := &flight{parent: ctx, guard: g, req: req, next: next}
 			defer f.contain(&res, &err)
+			f.ask(ctx, method, req.GetParams())
 			return f.decide()
 		case notifyToolsChanged, notifyPromptsChanged, notifyResourcesChanged:
 			if !g.sessions.news(ctx, g, req, method) {
@@ -39,19 +39,17 @@ func (g *Guard) sending(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-// outgoing begins a call from the server to the client, made in the course of the
-// call whose context it gets, if any.
-func (g *Guard) outgoing(ctx context.Context, method string, params any) *flight {
-	f := &flight{parent: ctx, guard: g}
+// ask makes the flight a call from the server to the client, made in the course of
+// the call whose context it gets, if any.
+func (f *flight) ask(ctx context.Context, method string, params any) {
 	c := &f.call
-	c.flight, c.Method, c.ID, c.Outgoing = f, method, newID(g.now()), true
+	c.flight, c.Method, c.ID, c.Outgoing = f, method, newID(f.guard.now()), true
 	if up := flightFrom(ctx); up != nil {
 		c.Parent, c.Name, c.Principal, c.Tool = up.call.ID, up.call.Name, up.call.Principal, up.call.Tool
 		c.Session, c.Client = up.call.Session, up.call.Client
 	}
 	c.Arguments = f.marshal(params)
 	f.checkArguments()
-	return f
 }
 
 // decided is the result of a call that is only decided about. It is a type of its
@@ -79,8 +77,8 @@ func (g *Guard) decideQuestion(ctx context.Context, up *flight, q mcp.InputReque
 	default:
 		method = methodSample
 	}
-	f := g.outgoing(ctx, method, q)
-	f.req, f.byHand = up.req, up.byHand
+	f := &flight{parent: ctx, guard: g, req: up.req, byHand: up.byHand}
+	f.ask(ctx, method, q)
 	f.run = f.onlyDecided
 	_, err := g.outer(f, &f.call)
 	return err
