@@ -25,6 +25,9 @@ import (
 // Over HTTP+SSE the SDK keeps from the middleware which message it came with: bodies
 // are bounded and strict there too, but every caller is anonymous.
 //
+// Only the SDK binds a stateful session to its user, by the user id of a verified
+// token: without tokens whoever knows a session id may answer, listen and end it.
+//
 // It authenticates nobody and checks neither Host nor Origin: put it inside
 // whatever does.
 func (g *Guard) Handler(h http.Handler) http.Handler {
