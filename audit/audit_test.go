@@ -27,7 +27,8 @@ func TestRecordOfAnAllowedCall(t *testing.T) {
 	var m memory
 	l := New(To(&m))
 	l.now = ticking()
-	identify := mcpsec.At(mcpsec.StageAudit, "identify", mcpsec.ControlFunc(func(next mcpsec.Handler) mcpsec.Handler {
+	// The logger sees a call with every field; the guard goes on with its own.
+	recording := mcpsec.At(mcpsec.StageAudit, "audit", mcpsec.ControlFunc(func(next mcpsec.Handler) mcpsec.Handler {
 		return func(ctx context.Context, call *mcpsec.Call) (mcp.Result, error) {
 			c := *call
 			c.Parent, c.Round, c.Session, c.Client = "p", 2, "s", "claude"
@@ -35,7 +36,8 @@ func TestRecordOfAnAllowedCall(t *testing.T) {
 				Rung: mcpsec.Token, Issuer: "https://idp", Subject: "alice", Client: "app", Tenant: "t1", Actors: []string{"agent", "desk"},
 			}
 			c.Tool = &mcpsec.Tool{Name: "tool", Digest: "sha256:ab", Version: "1.2.0"}
-			return next(ctx, &c)
+			own := func(ctx context.Context, _ *mcpsec.Call) (mcp.Result, error) { return next(ctx, call) }
+			return l.Wrap(own)(ctx, &c)
 		}
 	}))
 	noting := mcpsec.At(mcpsec.StageCreds, "creds", mcpsec.ControlFunc(func(next mcpsec.Handler) mcpsec.Handler {
@@ -45,7 +47,7 @@ func TestRecordOfAnAllowedCall(t *testing.T) {
 			return next(ctx, call)
 		}
 	}))
-	if _, err := drive(t, ok, `{"b":1,"a":{"x":2}}`, identify, l, noting); err != nil {
+	if _, err := drive(t, ok, `{"b":1,"a":{"x":2}}`, recording, noting); err != nil {
 		t.Fatal(err)
 	}
 	id := m.one(t).ID
