@@ -99,6 +99,7 @@ func tryQuestions(questions mcp.InputRequestMap) error {
 	return err
 }
 
+// isNil reports whether an interface holds nothing, or a nil pointer.
 func isNil(v any) bool {
 	r := reflect.ValueOf(v)
 	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()

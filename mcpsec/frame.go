@@ -81,10 +81,11 @@ func (fs *frames) of(extra *mcp.RequestExtra) (*frame, bool) {
 }
 
 // Transport returns t with the guard's frame around it: the parameters of every
-// request are held to [CheckJSON] before the SDK reads them, principals come from the peer, and what the SDK
-// rejects by itself (unknown methods, malformed parameters, calls before
-// initialization) or acts on before any middleware (cancellation) is recorded and
-// counted like every other call. Use it for stdio and in-memory transports:
+// request are held to [CheckJSON] before the SDK reads them, principals come from
+// the peer, and what the SDK rejects by itself (unknown methods, malformed parameters,
+// calls before initialization) or acts on before any middleware (cancellation) is
+// recorded and counted like every other call. Use it for stdio and in-memory
+// transports:
 //
 //	server.Run(ctx, guard.Transport(&mcp.StdioTransport{}, peer))
 func (g *Guard) Transport(t mcp.Transport, peer Peer) mcp.Transport {
@@ -174,7 +175,7 @@ func (c *framedConn) admit(ctx context.Context, req *jsonrpc.Request) (bool, err
 		}
 	}
 	if req.IsCall() {
-		t.guard.frames.begin(f)
+		c.begin(req.ID, f)
 	} else {
 		f = c.notes // never answered, so it cannot end with an answer
 	}
@@ -188,13 +189,15 @@ func (c *framedConn) admit(ctx context.Context, req *jsonrpc.Request) (bool, err
 		extra.Header.Set(frameHeader, f.token)
 	}
 	req.Extra = extra
+	return true, nil
+}
+
+// begin opens the frame of a call until it is answered.
+func (c *framedConn) begin(id jsonrpc.ID, f *frame) {
+	c.transport.guard.frames.begin(f)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if req.IsCall() {
-		c.open[req.ID] = f
-		return true, nil
-	}
-	return true, nil
+	c.open[id] = f
 }
 
 // underWay reports whether a call of the same id is not answered yet.

@@ -2,7 +2,6 @@ package mcpsec
 
 import (
 	"net/http"
-	"reflect"
 	"regexp"
 	"strings"
 
@@ -53,7 +52,7 @@ func (f *flight) identify() {
 // meta returns the request's _meta; nil when there is none.
 func (f *flight) meta() map[string]any {
 	p := f.req.GetParams()
-	if p == nil || reflect.ValueOf(p).IsNil() {
+	if isNil(p) {
 		return nil
 	}
 	return p.GetMeta()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 
@@ -47,7 +46,7 @@ func (f *flight) sealCursor(cursor *string) error {
 // write to. Lists point into the server's registry: they are copied item by item,
 // without the items the caller may not use, and are never cached for others.
 func (f *flight) ownCopy(ctx context.Context, res mcp.Result) (mcp.Result, error) {
-	if v := reflect.ValueOf(res); v.Kind() == reflect.Pointer && v.IsNil() {
+	if res != nil && isNil(res) {
 		return nil, errNoResult
 	}
 	switch r := res.(type) {

@@ -212,7 +212,7 @@ func cursorOf(params mcp.Params) *string {
 
 // marshal turns decoded parameters back into JSON for controls to read.
 func (f *flight) marshal(v any) json.RawMessage {
-	if r := reflect.ValueOf(v); !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil() {
+	if isNil(v) {
 		return nil
 	}
 	raw, err := json.Marshal(v)

@@ -68,7 +68,7 @@ func (f *flight) readRound(answers mcp.InputResponseMap, state *string) {
 	}
 	now := g.now()
 	issuedHere, unused := g.pending.use(r.ID, r.Round, c.Principal, g.seal.shared, now, now.Add(g.settings.InputTTL))
-	if !unused || !issuedHere && !g.seal.shared {
+	if !unused {
 		forged("the request state was used before")
 		return
 	}
@@ -241,11 +241,12 @@ func (p *pendingRounds) put(id string, n int, who Principal, now, until time.Tim
 
 // use uses a state up. It reports whether this process issued it, and whether it was
 // unused; without room to remember that, it was not. A state of this process is
-// forgotten when it is used, and that suffices where no other process makes states.
+// forgotten when it is used, and that suffices where no other process makes states:
+// what is not known there was used before.
 func (p *pendingRounds) use(id string, n int, who Principal, shared bool, now, until time.Time) (issued, unused bool) {
 	key := roundKey(id, n)
-	if issued = p.issued.remove(key); issued && !shared {
-		return true, true
+	if issued = p.issued.remove(key); !shared {
+		return issued, issued
 	}
 	return issued, p.used.add(key, who.Key(), maxPending, now, until)
 }

@@ -15,8 +15,7 @@ import (
 // sending is the guard's sending middleware. Requests to the client (sampling,
 // elicitation, roots) pass the chain as outgoing calls, and so do their answers.
 // Questions in a result are decided in settle; their answers come with a retry, in
-// Call.Answers. Notifications that a caller may not see are
-// dropped.
+// Call.Answers. Notifications that a caller may not see are dropped.
 func (g *Guard) sending(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (res mcp.Result, err error) {
 		g.checkCaller(1)
@@ -24,7 +23,7 @@ func (g *Guard) sending(next mcp.MethodHandler) mcp.MethodHandler {
 		case methodSample, methodElicit, methodListRoots:
 			f := &flight{parent: ctx, guard: g, req: req, next: next}
 			defer f.contain(&res, &err)
-			f.ask(ctx, method, req.GetParams())
+			f.ask(method, req.GetParams())
 			return f.decide()
 		case notifyToolsChanged, notifyPromptsChanged, notifyResourcesChanged:
 			if !g.sessions.news(ctx, g, req, method) {
@@ -40,11 +39,11 @@ func (g *Guard) sending(next mcp.MethodHandler) mcp.MethodHandler {
 }
 
 // ask makes the flight a call from the server to the client, made in the course of
-// the call whose context it gets, if any.
-func (f *flight) ask(ctx context.Context, method string, params any) {
+// the call whose context it has, if any.
+func (f *flight) ask(method string, params any) {
 	c := &f.call
 	c.flight, c.Method, c.ID, c.Outgoing = f, method, newID(f.guard.now()), true
-	if up := flightFrom(ctx); up != nil {
+	if up := flightFrom(f.parent); up != nil {
 		c.Parent, c.Name, c.Principal, c.Tool = up.call.ID, up.call.Name, up.call.Principal, up.call.Tool
 		c.Session, c.Client = up.call.Session, up.call.Client
 	}
@@ -78,7 +77,7 @@ func (g *Guard) decideQuestion(ctx context.Context, up *flight, q mcp.InputReque
 		method = methodSample
 	}
 	f := &flight{parent: ctx, guard: g, req: up.req, byHand: up.byHand}
-	f.ask(ctx, method, q)
+	f.ask(method, q)
 	f.run = f.onlyDecided
 	_, err := g.outer(f, &f.call)
 	return err
