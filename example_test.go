@@ -30,7 +30,7 @@ func readNote(ctx context.Context, _ *mcp.CallToolRequest, in note) (*mcp.CallTo
 // examples/quickstart, which has the same lines with files of its own.
 func wiring(ctx context.Context) {
 	guard, err := mcpsec.New(
-		audit.New(audit.File("audit.jsonl")),
+		audit.New(audit.Dir("audit")),
 		ratelimit.New(ratelimit.PerPrincipalAndTool(60, time.Minute)),
 		allowlist.New(allowlist.Anyone().Tools("read_note")),
 		attest.New(attest.Manifest("manifest.json")),

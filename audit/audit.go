@@ -11,10 +11,13 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpsec/mcpsec-go/audit/internal/redact"
+	"github.com/mcpsec/mcpsec-go/audit/ledger"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 
-// A Sink takes events to where they are kept.
+// A Sink takes events to where they are kept, while the call waits. What is kept
+// elsewhere is a [Destination] instead, which no call waits for.
 //
 // Record returns nil once the event is taken, which means as safe as the sink
 // promises to keep it; an error refuses the call, or withholds its result. It must
@@ -33,31 +36,11 @@ type Sink interface {
 // ErrClosed is wrapped by the refusal of calls that come after [Logger.Close].
 var ErrClosed = errors.New("the audit log is closed")
 
-var errNoSink = errors.New("no sink: give New at least one of audit.File, audit.Console and audit.To")
-
-// An Option adds to what [New] makes. The zero Option is an error.
-type Option func(*Logger) error
-
-// To adds sinks of the caller's own. The Logger owns them from here on and closes
-// them.
-func To(sinks ...Sink) Option {
-	return func(l *Logger) error {
-		if len(sinks) == 0 {
-			return errors.New("audit.To: no sink given")
-		}
-		for i, s := range sinks {
-			if s == nil {
-				return fmt.Errorf("audit.To: sink %d is nil", i+1)
-			}
-			l.sinks = append(l.sinks, s)
-		}
-		return nil
-	}
-}
+var errNoSink = errors.New("no sink: give New at least one of audit.Dir, audit.Console and audit.To")
 
 // A Logger is the control that records calls. Every sink must take every event:
 // one that cannot makes calls fail, because a record that is sometimes complete
-// is no record.
+// is no record. What may be lost all the same, [Classify] says.
 //
 // In mode mcpsec.Observe a call that cannot be recorded passes all the same. The
 // Logger does not know its mode, so the sinks that still work report a refusal.
@@ -65,10 +48,19 @@ func To(sinks ...Sink) Option {
 // failure of the control.
 //
 // All methods are safe for concurrent use. Make one with [New]; the zero value
-// refuses every call.
+// refuses every call. It is a [mcpsec.Set] of two controls: one outside all others,
+// which records outcomes and so sees what the others refuse, and one beside the
+// handler, which records the attempt that they have let pass.
 type Logger struct {
-	now   func() time.Time
-	fault error // of New, for Check
+	now      func() time.Time
+	fault    error // of New, for Check
+	classify func(*Event) ledger.Class
+	policy   string
+	redact   *redact.Policy
+	hmac     *argumentKey // nil: without
+	flood    *flood
+	ledger   *ledger.Ledger // nil without Dir
+	shipping *fleet
 
 	mu     sync.RWMutex // held for reading while an event is recorded
 	sinks  []Sink
@@ -77,38 +69,35 @@ type Logger struct {
 }
 
 var (
-	_ mcpsec.Declarer = (*Logger)(nil)
-	_ mcpsec.Checker  = (*Logger)(nil)
-	_ io.Closer       = (*Logger)(nil)
+	_ mcpsec.Set     = (*Logger)(nil)
+	_ mcpsec.Checker = (*Logger)(nil)
+	_ io.Closer      = (*Logger)(nil)
 )
 
 // New makes a Logger that records to the sinks its options name, of which there
-// must be at least one. What is wrong with them, such as a file that cannot be
+// must be at least one. What is wrong with them, such as a folder that cannot be
 // opened, mcpsec.New reports all at once; see [Logger.Check].
 func New(opts ...Option) *Logger {
-	l := &Logger{now: time.Now}
-	var faults []error
-	for i, opt := range opts {
-		if opt == nil {
-			faults = append(faults, fmt.Errorf("option %d is the zero Option", i+1))
-			continue
-		}
-		if err := opt(l); err != nil {
-			faults = append(faults, err)
-		}
+	c := newConfig()
+	faults := c.read(opts)
+	l := &Logger{now: time.Now, sinks: c.sinks, classify: c.classify, policy: c.policy, shipping: newFleet(c.cargo, c.onFault)}
+	if len(faults) == 0 {
+		faults = append(faults, l.build(c))
 	}
-	if len(l.sinks) == 0 && len(faults) == 0 {
-		faults = append(faults, errNoSink)
-	}
-	if len(faults) > 0 {
-		l.fault = errors.Join(append(faults, l.Close())...)
+	if err := errors.Join(faults...); err != nil {
+		l.fault = errors.Join(err, l.Close())
 	}
 	return l
 }
 
-// Declare places the Logger outside all other controls, once in a guard.
-func (l *Logger) Declare() mcpsec.Declaration {
-	return mcpsec.Declaration{Name: "audit", Stage: mcpsec.StageAudit, Sole: true}
+// Controls returns the two controls that the Logger consists of.
+func (l *Logger) Controls() []mcpsec.Control {
+	return []mcpsec.Control{&outside{l}, &beside{l}}
+}
+
+// Wrap puts both controls around next, for use without a guard.
+func (l *Logger) Wrap(next mcpsec.Handler) mcpsec.Handler {
+	return (&outside{l}).Wrap((&beside{l}).Wrap(next))
 }
 
 // Check returns every fault that New found, joined. If there is one, the sinks
@@ -120,10 +109,14 @@ func (l *Logger) Check() error {
 	return l.fault
 }
 
-// Close waits for the events being recorded, then closes every sink, and returns
-// their errors joined. Calls made afterwards are refused; calls under way have
-// their results withheld. Closing again returns the same error.
+// Close waits for the events being recorded, then closes every sink, gives each
+// destination a moment to take the last records, and returns the errors joined.
+// Calls made afterwards are refused; calls under way have their results withheld.
+// Closing again returns the same error.
 func (l *Logger) Close() error {
+	if l.flood != nil {
+		l.flood.close() // before the lock: it records what it counted
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -134,47 +127,153 @@ func (l *Logger) Close() error {
 	for _, s := range l.sinks {
 		faults = append(faults, guarded(s.Close))
 	}
+	if l.shipping != nil {
+		l.shipping.close()
+	}
 	l.reason = errors.Join(faults...)
 	return l.reason
 }
 
-// Wrap records the attempt, runs next, and records the outcome.
-func (l *Logger) Wrap(next mcpsec.Handler) mcpsec.Handler {
+// name is how refusals and the record call the Logger.
+const name = "audit"
+
+// outside is the Logger's control outside all others.
+type outside struct{ log *Logger }
+
+var (
+	_ mcpsec.Declarer = (*outside)(nil)
+	_ mcpsec.Checker  = (*outside)(nil)
+	_ io.Closer       = (*outside)(nil)
+	_ mcpsec.Declarer = (*beside)(nil)
+)
+
+func (o *outside) Declare() mcpsec.Declaration {
+	return mcpsec.Declaration{Name: name, Stage: mcpsec.StageAudit, Sole: true}
+}
+
+func (o *outside) Check() error { return o.log.Check() }
+func (o *outside) Close() error { return o.log.Close() }
+
+// beside is the Logger's control beside the handler.
+type beside struct{ log *Logger }
+
+func (b *beside) Declare() mcpsec.Declaration {
+	return mcpsec.Declaration{Name: name, Stage: mcpsec.StageIntent}
+}
+
+// An account is the record of one call in the making, and the context in which it
+// travels from one control to the other.
+type account struct {
+	context.Context
+	mu    sync.Mutex
+	event Event
+	over  bool // the outcome is being recorded
+	late  late
+}
+
+// late is the context of an outcome: it has the values of the call's and is never
+// cancelled.
+type late struct{ of *account }
+
+func (*late) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (*late) Done() <-chan struct{}       { return nil }
+func (*late) Err() error                  { return nil }
+func (l *late) Value(key any) any         { return l.of.Value(key) }
+
+type accountKey struct{}
+
+func (a *account) Value(key any) any {
+	if key == (accountKey{}) {
+		return a
+	}
+	return a.Context.Value(key)
+}
+
+// Wrap records the outcome of what next does.
+func (o *outside) Wrap(next mcpsec.Handler) mcpsec.Handler {
+	l := o.log
 	return func(ctx context.Context, call *mcpsec.Call) (res mcp.Result, err error) {
 		if err := l.Check(); err != nil {
 			return nil, unavailable("nothing has run", err)
 		}
-		start := l.now()
-		e := newEvent(call, start)
-		if err := l.record(ctx, e); err != nil {
-			return nil, l.refuse(ctx, e, unavailable("nothing has run", err))
-		}
+		a := &account{Context: ctx}
+		a.late.of = a
+		e, start := &a.event, l.now()
+		l.begin(e, call, start)
 		returned := false
 		defer func() {
 			if !returned { // a panic outside the handler, or runtime.Goexit inside it
+				a.end()
 				e.abandon(l.now(), start)
-				_ = l.record(context.WithoutCancel(ctx), e) // there is no answer left to withhold
+				_ = l.record(&a.late, e) // there is no answer left to withhold
 			}
 		}()
-		res, err = next(ctx, call)
+		res, err = next(a, call)
 		returned = true
 
+		a.end()
 		e.settle(call, res, err)
 		e.stamp(l.now(), start)
-		if err := l.record(context.WithoutCancel(ctx), e); err != nil {
-			return nil, l.refuse(ctx, e, unavailable(e.progress(), err))
+		if l.flood.swallows(e) {
+			return res, err
+		}
+		if err := l.record(&a.late, e); err != nil {
+			return nil, l.refuse(&a.late, e, unavailable(e.progress(), err))
 		}
 		return res, err
 	}
 }
 
+// end keeps a handler that is still to begin from doing so: a control between may
+// have answered in its place.
+func (a *account) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.over = true
+}
+
+var errOver = errors.New("the call has been answered already")
+
+// Wrap records the attempt, and runs next only if that could be done.
+func (b *beside) Wrap(next mcpsec.Handler) mcpsec.Handler {
+	l := b.log
+	return func(ctx context.Context, call *mcpsec.Call) (mcp.Result, error) {
+		a, _ := ctx.Value(accountKey{}).(*account)
+		if a != nil && classOf(call.Method) != ledger.BestEffort { // an outcome is record enough of those
+			if err := l.attempt(ctx, a, call); err != nil {
+				return nil, unavailable("nothing has run", err)
+			}
+		}
+		return next(ctx, call)
+	}
+}
+
+func (l *Logger) attempt(ctx context.Context, a *account, call *mcpsec.Call) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over {
+		return errOver
+	}
+	e := &a.event
+	e.Kind, e.Decision, e.Time = Attempt, Allowed, l.now()
+	e.Round = max(e.Round, call.Round)
+	e.attest(call.Tool)
+	e.hear(call)
+	e.redact(call.Arguments)
+	if err := l.record(ctx, e); err != nil {
+		return err
+	}
+	e.attempted = true
+	return nil
+}
+
 // refuse tells the sinks that still work that the call was refused after all.
 func (l *Logger) refuse(ctx context.Context, e *Event, d *mcpsec.Denial) *mcpsec.Denial {
 	e.Kind = Outcome
-	d.Control = l.Declare().Name
+	d.Control = name
 	e.refused(d)
-	e.redact(nil)                               // a sink knows nothing of arguments; its text is bounded all the same
-	_ = l.record(context.WithoutCancel(ctx), e) // the refusal stands whether or not it is recorded
+	e.redact(nil)        // a sink knows nothing of arguments; its text is bounded all the same
+	_ = l.record(ctx, e) // the refusal stands whether or not it is recorded
 	return d
 }
 
@@ -186,6 +285,8 @@ func (l *Logger) record(ctx context.Context, e *Event) error {
 	if l.closed {
 		return ErrClosed
 	}
+	e.class = l.classify(e)
+	l.scrub(e)
 	var faults []error
 	for _, s := range l.sinks {
 		if err := take(ctx, s, e); err != nil {

@@ -55,9 +55,9 @@ func TestRecordOfAnAllowedCall(t *testing.T) {
 		`"principal":{"rung":"token","issuer":"https://idp","subject":"alice","client":"app","tenant":"t1","actors":["agent","desk"]},` +
 		`"untrusted":{"session":"s","client":"claude"},"tool":{"digest":"sha256:ab","version":"1.2.0"},` +
 		`"arguments":{"bytes":19,"keys":["a","b"]}`
-	want := `{"time":"2026-07-28T10:00:00.001Z","event":"attempt",` + who + `}` + "\n" +
-		`{"time":"2026-07-28T10:00:00.002Z","event":"outcome",` + who +
-		`,"decision":"allowed","notes":{"creds.expires":"15m","creds.role":"reader"},"latency_us":1000,"is_error":false}`
+	want := `{"time":"2026-07-28T10:00:00.002Z","event":"attempt",` + who + `,"decision":"allowed"}` + "\n" +
+		`{"time":"2026-07-28T10:00:00.003Z","event":"outcome",` + who +
+		`,"decision":"allowed","notes":{"creds.expires":"15m","creds.role":"reader"},"latency_us":2000,"is_error":false}`
 	if m.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", &m, want)
 	}

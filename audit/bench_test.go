@@ -2,7 +2,6 @@ package audit
 
 import (
 	"encoding/json"
-	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -23,51 +22,20 @@ func sample() *mcpsec.Call {
 	}
 }
 
-func benchFile(b *testing.B) *file {
-	b.Helper()
-	f, err := open(filepath.Join(b.TempDir(), "audit.jsonl"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		if err := f.Close(); err != nil {
-			b.Error(err)
-		}
-	})
-	return f
+// eventOf is what a Logger without options makes of a call.
+func eventOf(call *mcpsec.Call, now time.Time) *Event {
+	var e Event
+	(&Logger{}).begin(&e, call, now)
+	return &e
 }
 
 // pair makes the two events of a call.
 func pair(call *mcpsec.Call, now time.Time) (attempt, outcome *Event) {
-	attempt, outcome = newEvent(call, now), newEvent(call, now)
+	attempt, outcome = eventOf(call, now), eventOf(call, now)
+	attempt.Kind = Attempt
 	outcome.settle(call, &mcp.CallToolResult{}, nil)
 	outcome.stamp(now, now)
 	return attempt, outcome
-}
-
-// One operation is both events of a call, encoded and written to a file.
-func BenchmarkFile(b *testing.B) {
-	attempt, outcome := pair(sample(), time.Now())
-	b.Run("sequential", func(b *testing.B) {
-		f, ctx := benchFile(b), b.Context()
-		b.ReportAllocs()
-		for b.Loop() {
-			if err := errors.Join(f.Record(ctx, attempt), f.Record(ctx, outcome)); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("parallel", func(b *testing.B) {
-		f, ctx := benchFile(b), b.Context()
-		b.ReportAllocs()
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				if err := errors.Join(f.Record(ctx, attempt), f.Record(ctx, outcome)); err != nil {
-					b.Error(err)
-				}
-			}
-		})
-	})
 }
 
 // One operation is both events of a call, made of it and not recorded.
@@ -75,7 +43,7 @@ func BenchmarkEvents(b *testing.B) {
 	call, now := sample(), time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
-		e := newEvent(call, now)
+		e := eventOf(call, now)
 		e.settle(call, &mcp.CallToolResult{}, nil)
 		e.stamp(now, now)
 	}
@@ -114,5 +82,5 @@ func BenchmarkGuardedCall(b *testing.B) {
 		}
 	}
 	b.Run("bare", func(b *testing.B) { run(b) })
-	b.Run("audited", func(b *testing.B) { run(b, New(File(filepath.Join(b.TempDir(), "audit.jsonl")))) })
+	b.Run("audited", func(b *testing.B) { run(b, New(Dir(filepath.Join(b.TempDir(), "audit")))) })
 }

@@ -24,11 +24,11 @@ import (
 // terminal would obey or hide, and of the backslash. Do not print to the standard
 // output of a server that speaks MCP there.
 func Console(w io.Writer) Option {
-	return func(l *Logger) error {
+	return func(c *config) error {
 		if f, ok := w.(*os.File); w == nil || ok && f == nil {
 			return errors.New("audit.Console: the writer is nil")
 		}
-		l.sinks = append(l.sinks, newConsole(w, colourful(w, os.Getenv))) //nolint:forbidigo // NO_COLOR and TERM belong to whoever owns the terminal
+		c.sinks = append(c.sinks, newConsole(w, colourful(w, os.Getenv))) //nolint:forbidigo // NO_COLOR and TERM belong to whoever owns the terminal
 		return nil
 	}
 }

@@ -31,10 +31,9 @@ func TestConsole(t *testing.T) {
 	_, _ = h(t.Context(), request("notes_read", "{}"))
 	_, _ = h(t.Context(), request("other", "{}"))
 	got := regexp.MustCompile(`id=\S+`).ReplaceAllString(out.String(), "id=ID")
-	want := `10:00:00.001 DBG tools/call notes_read event=attempt principal=anonymous id=ID
-10:00:00.002 ERR tools/call notes_read decision=error latency=1ms principal=anonymous id=ID
-10:00:00.003 DBG tools/call notes_read event=attempt principal=anonymous id=ID
-10:00:00.004 WRN tools/call notes_read decision=refused code=guard.foreign_handler control=guard detail="the handler wrapped for \"notes_read\" was called as \"other\"" latency=1ms principal=anonymous id=ID
+	want := `10:00:00.002 DBG tools/call notes_read event=attempt principal=anonymous id=ID
+10:00:00.003 ERR tools/call notes_read decision=error latency=2ms principal=anonymous id=ID
+10:00:00.005 WRN tools/call notes_read decision=refused code=guard.foreign_handler control=guard detail="the handler wrapped for \"notes_read\" was called as \"other\"" latency=1ms principal=anonymous id=ID
 `
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -12,6 +12,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpsec/mcpsec-go/audit/ledger"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 
@@ -20,8 +21,20 @@ type Kind string
 
 // The kinds of event.
 const (
-	Attempt Kind = "attempt" // a call has arrived and nothing has run
-	Outcome Kind = "outcome" // a call has its answer
+	Attempt Kind = "attempt" // every control let the call pass and its handler is about to run
+	Outcome Kind = "outcome" // a call has its answer, or was refused
+	// Suppressed stands for Count refusals of one kind that came too fast to be
+	// recorded one by one.
+	Suppressed Kind = "suppressed"
+	// Gap stands for Count records that were lost, and says why.
+	Gap Kind = "gap"
+	// Recovery says what was found and mended when a log was opened again.
+	Recovery Kind = "recovery"
+	// Pruned says that Count records were removed because the ledger has reached
+	// its size limit.
+	Pruned Kind = "pruned"
+	// Log is a message of the program itself, taken in by a [Handler].
+	Log Kind = "log"
 )
 
 // A Decision is how a call ended.
@@ -35,6 +48,9 @@ const (
 	// Failed: the call was allowed, and what ran returned an error or a result
 	// with isError, panicked, or ended without an answer.
 	Failed Decision = "error"
+	// Unknown: the call was allowed, and the process ended before its answer was
+	// recorded. Whether and how far it ran is not known.
+	Unknown Decision = "unknown"
 )
 
 // Bounds of what an event holds, in bytes and entries. What is longer is cut and
@@ -46,6 +62,7 @@ const (
 	maxActors   = 8
 	maxFindings = 16
 	maxNotes    = 32
+	maxIssued   = 16
 )
 
 // An Event is one entry of the record. Its strings are as long as callers and
@@ -67,10 +84,22 @@ type Event struct {
 	// the JSON has them under "untrusted".
 	Session, Client string
 
+	Source    Source
+	Trace     Trace
 	Tool      Tool
+	Policy    string // digest of the policy in force, see [Policy]
 	Arguments Arguments
 
-	// What follows is known of an outcome only.
+	// Count, First and Last are those of a Suppressed or Gap event: how many it
+	// stands for, and the times of the first and the last of them.
+	Count       uint64
+	First, Last time.Time
+	// Level is that of a Log event, as log/slog spells it. Its message is in
+	// Reason, its attributes in Notes.
+	Level string
+
+	// What follows is known of an outcome only, but for Findings and Notes, which
+	// an attempt has as far as they are known by then.
 
 	Decision Decision
 	Code     string // of the refusal, or guard.handler_panic
@@ -81,8 +110,15 @@ type Event struct {
 	Notes    []mcpsec.Note // sorted by key
 	Latency  time.Duration // from attempt to outcome
 	IsError  bool          // the result says so of itself
+	Result   Result
+	// Credentials are those issued to the call, never a secret of theirs.
+	Credentials []mcpsec.Credential
 	// Truncated is set when something was too long or too much to be kept whole.
 	Truncated bool
+
+	class       ledger.Class
+	destructive bool // the tool says so of itself
+	attempted   bool // the attempt is on record
 }
 
 // A Principal is who asked, as mcpsec.Principal has it.
@@ -92,9 +128,26 @@ type Principal struct {
 	Actors                          []string // delegation chain, the current actor first
 }
 
+// A Source is where a call came from. The address is the transport's, never one
+// that a header claims.
+type Source struct {
+	Transport string // "stdio", "http", or "" if the guard does not see the frame
+	Address   string // with port; empty for stdio
+}
+
+// A Trace is the W3C trace context that the caller sent in _meta (SEP-414), if it
+// was well-formed. The caller chose it, so it joins records and proves nothing.
+type Trace struct {
+	ID    string // 32 lower-case hexadecimal digits
+	Span  string // 16 of them: the caller's span
+	Flags string // two
+}
+
 // A Tool is the identity of the reviewed definition; empty without attestation.
 type Tool struct {
 	Digest, Version string
+	Code            string // digest of what runs: the executable or the artifact
+	Manifest        uint64 // sequence number of the manifest that vouches for it
 }
 
 // Arguments is what the record may know of a call's arguments.
@@ -102,6 +155,26 @@ type Arguments struct {
 	Bytes int      // as received; 0 when the guard found them unreadable
 	Keys  []string // names of the top-level members, sorted, the first 32 of them
 	More  int      // names beyond those
+	// HMAC is "hmac-sha256:KEYID:HEX" over the canonical form (RFC 8785), so that
+	// equal arguments can be told without being guessed. Empty without a key.
+	HMAC string
+	// Clear are the values that an operator chose to have in the record, by JSON
+	// pointer (RFC 6901), in the order of their paths.
+	Clear []Value
+	// Redacted are the paths that were chosen and hold what must not be recorded.
+	Redacted []string
+}
+
+// A Value is one argument in clear.
+type Value struct {
+	Path string // JSON pointer
+	JSON string // the value's JSON text, cut to a bound if long
+}
+
+// A Result is what the record knows of a call's result.
+type Result struct {
+	Bytes  int    // of the content, as held in memory
+	Digest string // "sha256:HEX" of the content, see [Event.AppendJSON]; empty if there is none
 }
 
 // A Finding is what a control noted without refusing the call: it is in observe
@@ -111,11 +184,14 @@ type Finding struct {
 	Failed                        bool // the control itself failed
 }
 
-func newEvent(call *mcpsec.Call, now time.Time) *Event {
-	e := &Event{Kind: Attempt, Time: now, Round: call.Round, Outgoing: call.Outgoing}
+// begin takes over what is known of a call when it arrives.
+func (l *Logger) begin(e *Event, call *mcpsec.Call, now time.Time) {
+	*e = Event{Kind: Outcome, Time: now, Round: call.Round, Outgoing: call.Outgoing, Policy: l.policy}
 	e.ID, e.Parent = e.bounded(call.ID, maxName), e.bounded(call.Parent, maxName)
 	e.Method, e.Name = e.bounded(call.Method, maxName), e.bounded(call.Name, maxURI)
 	e.Session, e.Client = e.bounded(call.Session, maxName), e.bounded(call.Client, maxName)
+	e.Source = Source{call.Source.Transport, e.bounded(call.Source.Address, maxName)}
+	e.Trace = traceOf(call.Trace)
 
 	p := &call.Principal
 	e.Principal = Principal{
@@ -130,21 +206,63 @@ func newEvent(call *mcpsec.Call, now time.Time) *Event {
 		}
 		e.Principal.Actors = append(e.Principal.Actors, e.bounded(actor, maxName))
 	}
-	if t := call.Tool; t != nil {
-		e.Tool = Tool{e.bounded(t.Digest, maxName), e.bounded(t.Version, maxName)}
-	}
+	e.attest(call.Tool)
 	if len(call.Arguments) > 0 {
-		e.Arguments.Bytes = len(call.Arguments)
-		var cut bool
-		e.Arguments.Keys, e.Arguments.More, cut = keyNames(call.Arguments)
-		e.Truncated = e.Truncated || cut
+		l.arguments(e, call)
 	}
-	return e
 }
 
-// settle makes the outcome of an attempt.
-func (e *Event) settle(call *mcpsec.Call, res mcp.Result, err error) {
-	e.Kind, e.Decision = Outcome, Allowed
+// arguments takes over what the record may know of the arguments.
+func (l *Logger) arguments(e *Event, call *mcpsec.Call) {
+	a, cut := &e.Arguments, false
+	a.Bytes = len(call.Arguments)
+	a.Keys, a.More, cut = keyNames(call.Arguments)
+	e.Truncated = e.Truncated || cut
+	if l.hmac != nil {
+		a.HMAC = l.hmac.sum(call.Arguments)
+	}
+	if l.redact == nil || call.Method != "tools/call" || call.Outgoing {
+		return
+	}
+	var schema any
+	if call.Tool != nil && call.Tool.Definition != nil {
+		schema = call.Tool.Definition.InputSchema
+	}
+	clear, redacted, cut := l.redact.Arguments(call.Name, schema, call.Arguments)
+	for _, v := range clear {
+		a.Clear = append(a.Clear, Value{v.Path, v.JSON})
+	}
+	a.Redacted, e.Truncated = redacted, e.Truncated || cut
+}
+
+// attest takes over what is known of the tool. It may be more beside the handler
+// than when the call arrived.
+func (e *Event) attest(t *mcpsec.Tool) {
+	if t == nil {
+		return
+	}
+	e.Tool = Tool{e.bounded(t.Digest, maxName), e.bounded(t.Version, maxName), e.bounded(t.Code, maxName), t.Manifest}
+	if d := t.Definition; d != nil && d.Annotations != nil {
+		a := d.Annotations
+		e.destructive = !a.ReadOnlyHint && a.DestructiveHint != nil && *a.DestructiveHint
+	}
+}
+
+// traceOf takes a traceparent of version 00 apart. The guard has checked its form.
+func traceOf(parent string) Trace {
+	if parent == "" {
+		return Trace{}
+	}
+	part := strings.Split(parent, "-")
+	if len(part) != 4 || strings.Trim(part[1], "0") == "" || strings.Trim(part[2], "0") == "" {
+		return Trace{} // an id of zeros is none
+	}
+	return Trace{ID: part[1], Span: part[2], Flags: part[3]}
+}
+
+// hear takes over what controls have said of the call so far.
+func (e *Event) hear(call *mcpsec.Call) {
+	e.Findings = e.Findings[:0]
 	for i, f := range call.Findings() {
 		if i == maxFindings {
 			e.Truncated = true
@@ -157,6 +275,23 @@ func (e *Event) settle(call *mcpsec.Call, res mcp.Result, err error) {
 		e.Findings = append(e.Findings, note)
 	}
 	e.note(call.Notes())
+	issued := call.Credentials()
+	if len(issued) > maxIssued {
+		issued, e.Truncated = issued[:maxIssued], true
+	}
+	for i := range issued {
+		c := &issued[i]
+		for _, s := range []*string{&c.Name, &c.Provider, &c.Role, &c.KeyID, &c.Policy} {
+			*s = e.bounded(*s, maxName)
+		}
+	}
+	e.Credentials = issued
+}
+
+// settle makes the outcome of an attempt.
+func (e *Event) settle(call *mcpsec.Call, res mcp.Result, err error) {
+	e.Kind, e.Decision = Outcome, Allowed
+	e.hear(call)
 
 	r, _ := res.(*mcp.CallToolResult)
 	switch d := mcpsec.AsDenial(err); {
@@ -166,8 +301,11 @@ func (e *Event) settle(call *mcpsec.Call, res mcp.Result, err error) {
 		e.Decision, e.Detail = Failed, describe(err)
 	case r != nil && r.IsError:
 		e.Decision, e.IsError = Failed, true
+		e.Result = resultOf(res)
 	case res == nil && !strings.HasPrefix(call.Method, "notifications/"):
 		e.Decision, e.Detail = Failed, "there was no answer"
+	default:
+		e.Result = resultOf(res)
 	}
 	e.redact(call.Arguments)
 }

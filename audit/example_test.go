@@ -1,10 +1,11 @@
 package audit_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"path/filepath"
@@ -13,19 +14,20 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpsec/mcpsec-go/audit"
+	"github.com/mcpsec/mcpsec-go/audit/ledger"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 
-// Every call leaves an attempt and an outcome in the file. The handler here reads
+// Every call leaves an attempt and an outcome in the ledger. The handler here reads
 // one note and fails on all others.
 func ExampleNew() {
 	dir, err := os.MkdirTemp("", "audit")
 	if err != nil {
 		log.Fatal(err)
 	}
-	path := filepath.Join(dir, "audit.jsonl")
+	path := filepath.Join(dir, "audit")
 
-	guard, err := mcpsec.New(audit.New(audit.File(path)))
+	guard, err := mcpsec.New(audit.New(audit.Dir(path)))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -41,36 +43,42 @@ func ExampleNew() {
 			log.Fatal(err)
 		}
 	}
-	if err := guard.Close(); err != nil { // writes what is buffered
+	if err := guard.Close(); err != nil { // writes what is still queued, and signs
 		log.Fatal(err)
 	}
 
-	record, err := os.ReadFile(path)
+	record, err := ledger.Scan(path, 0)
 	if err != nil {
 		log.Fatal(err)
 	}
-	for line := range bytes.Lines(record) {
-		var e struct {
-			Event     string `json:"event"`
-			Name      string `json:"name"`
-			Decision  string `json:"decision"`
-			Arguments struct {
-				Keys []string `json:"keys"`
-			} `json:"arguments"`
+	for {
+		line, err := record.Next()
+		if errors.Is(err, io.EOF) {
+			break
 		}
-		if err := json.Unmarshal(line, &e); err != nil {
+		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println(e.Event, e.Decision, e.Name, e.Arguments.Keys)
+		if line.Kind != ledger.Record {
+			continue // a header or a signed checkpoint
+		}
+		e, err := audit.Decode(line.Text)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(line.Seq, e.Kind, e.Decision, e.Name, e.Arguments.Keys)
+	}
+	if err := record.Close(); err != nil {
+		log.Fatal(err)
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		log.Fatal(err)
 	}
 	// Output:
-	// attempt  notes_read [name]
-	// outcome allowed notes_read [name]
-	// attempt  notes_read [name pin]
-	// outcome error notes_read [name pin]
+	// 0 attempt allowed notes_read [name]
+	// 1 outcome allowed notes_read [name]
+	// 2 attempt allowed notes_read [name pin]
+	// 3 outcome error notes_read [name pin]
 }
 
 // A Sink of one's own takes events anywhere.

@@ -3,6 +3,8 @@ package audit
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -111,6 +113,10 @@ func TestObserveLetsUnrecordedCallsPass(t *testing.T) {
 
 func TestUnusableOptions(t *testing.T) {
 	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name string
 		l    *Logger
@@ -121,8 +127,11 @@ func TestUnusableOptions(t *testing.T) {
 		{"nothing to", New(To()), []string{"audit.To: no sink"}},
 		{"nil sink", New(To(&memory{}, nil)), []string{"audit.To: sink 2 is nil"}},
 		{"nil console", New(Console(nil)), []string{"audit.Console"}},
-		{"all faults at once", New(nil, File(""), File(dir), File(dir+"/none/audit.jsonl")),
-			[]string{"option 1", "path is empty", "not a regular file", "directory must exist"}},
+		{"all faults at once", New(nil, Dir(""), To()),
+			[]string{"option 1", "path is empty", "no sink given"}},
+		{"a folder above that is missing", New(Dir(dir + "/none/audit")), []string{"audit.Dir", "no such file"}},
+		{"a file in the folder's place", New(Dir(file)), []string{"audit.Dir", "not a folder"}},
+		{"about a ledger that is not there", New(To(&memory{}), KeepAtMost(1<<20)), []string{"need audit.Dir"}},
 		{"zero logger", &Logger{}, []string{"audit.New"}},
 	}
 	for _, test := range tests {

@@ -3,6 +3,7 @@ package mcpsec
 import (
 	"encoding/json"
 	"slices"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -49,6 +50,11 @@ type Call struct {
 	// session, and a client names itself.
 	Session string
 	Client  string
+	// Source is where the message came from, as the frame saw it; empty without one.
+	Source Source
+	// Trace is the well-formed traceparent of the request's _meta (SEP-414, W3C Trace
+	// Context), or empty. The caller chose it: it joins records and proves nothing.
+	Trace string
 
 	flight *flight
 }
@@ -68,6 +74,10 @@ type Tool struct {
 	// Digest and Version identify the reviewed definition. They are empty until
 	// an attesting control sets them while the server is sealed.
 	Digest, Version string
+	// Code is the digest of what runs (the executable or its artifact), and Manifest
+	// the sequence number of the manifest that vouches for it; set with Digest.
+	Code     string
+	Manifest uint64
 	// Guarded is set when the tool was added with AddTool, Wrap or WrapFor, so
 	// that a reply from any other handler is dropped.
 	Guarded bool
@@ -82,6 +92,24 @@ type Finding struct {
 	Denial  *Denial
 	// Failed is set when the control itself failed.
 	Failed bool
+}
+
+// A Source is where a message came from. The address is the transport's, never one
+// that a header claims.
+type Source struct {
+	Transport string // "http", "stdio", or "tcp" for another stream with an address
+	Address   string // with port, or empty
+}
+
+// A Credential is what the audit record may know of a credential that was issued to
+// a call: enough to find it in the log of whoever issued it.
+type Credential struct {
+	Name     string // by which the handler asks for it
+	Provider string
+	Role     string // role ARN, service account, Vault role
+	KeyID    string // the public half: access key id, lease id, serial number
+	Policy   string // digest of the session policy, "sha256:HEX"
+	Expires  time.Time
 }
 
 // A Note is a fact about a call, for the audit record.
@@ -124,6 +152,26 @@ func (c *Call) Note(key, value string) {
 		}
 		r.notes = append(r.notes, Note{key, value})
 	})
+}
+
+// Issued tells the audit record which credential a control has issued to the call.
+func (c *Call) Issued(cred Credential) {
+	if c.flight != nil {
+		c.flight.remember(func(r *remembered) { r.issued = append(r.issued, cred) })
+	}
+}
+
+// Credentials returns what was issued to the call so far, oldest first.
+func (c *Call) Credentials() []Credential {
+	if c.flight == nil {
+		return nil
+	}
+	c.flight.mu.Lock()
+	defer c.flight.mu.Unlock()
+	if c.flight.rare == nil {
+		return nil
+	}
+	return slices.Clone(c.flight.rare.issued)
 }
 
 // Notes returns a copy of the facts noted so far; nil when there are none.

@@ -50,6 +50,7 @@ type remembered struct {
 	keeps    []kept
 	findings []Finding
 	notes    []Note
+	issued   []Credential
 }
 
 type kept struct {

@@ -20,6 +20,7 @@ type frame struct {
 	token     string
 	method    string
 	principal Principal
+	source    Source
 	gone      context.Context // ends with the caller's connection; nil if that means nothing
 	seen      atomic.Bool
 	lasting   bool                       // serves every notification of a connection
@@ -89,13 +90,21 @@ func (fs *frames) of(extra *mcp.RequestExtra) (*frame, bool) {
 //
 //	server.Run(ctx, guard.Transport(&mcp.StdioTransport{}, peer))
 func (g *Guard) Transport(t mcp.Transport, peer Peer) mcp.Transport {
-	return &framedTransport{guard: g, inner: t, principal: peer.Principal()}
+	return &framedTransport{guard: g, inner: t, principal: peer.Principal(), source: streamOf(peer)}
+}
+
+func streamOf(peer Peer) Source {
+	if peer.Addr == "" {
+		return Source{Transport: "stdio"}
+	}
+	return Source{Transport: "tcp", Address: peer.Addr}
 }
 
 type framedTransport struct {
 	guard     *Guard
 	inner     mcp.Transport
 	principal Principal
+	source    Source
 	probe     *probe
 }
 
@@ -107,7 +116,7 @@ func (t *framedTransport) Connect(ctx context.Context) (mcp.Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	notes := &frame{principal: t.principal, probe: t.probe, lasting: true}
+	notes := &frame{principal: t.principal, source: t.source, probe: t.probe, lasting: true}
 	t.guard.frames.begin(notes)
 	return &framedConn{Connection: conn, transport: t, open: make(map[jsonrpc.ID]*frame), notes: notes}, nil
 }
@@ -152,7 +161,7 @@ func (c *framedConn) Read(ctx context.Context) (jsonrpc.Message, error) {
 // admit looks at a request before the SDK does.
 func (c *framedConn) admit(ctx context.Context, req *jsonrpc.Request) (bool, error) {
 	t := c.transport
-	f := &frame{method: req.Method, principal: t.principal, probe: t.probe}
+	f := &frame{method: req.Method, principal: t.principal, source: t.source, probe: t.probe}
 	fault := checkParams(req)
 	if c.underWay(req) {
 		fault = codeMalformed.Deny("the request id is in use")

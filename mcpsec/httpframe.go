@@ -49,7 +49,7 @@ func (g *Guard) Handler(h http.Handler) http.Handler {
 				code = http.StatusRequestEntityTooLarge
 			}
 			fault := codeMalformed.Deny("the message cannot be read, or is larger than " + strconv.Itoa(g.settings.MaxBytes) + " bytes").Because(err)
-			writeRPCError(w, code, jsonrpc.ID{}, g.unseen(context.WithoutCancel(r.Context()), &frame{principal: callerOf(r)}, fault))
+			writeRPCError(w, code, jsonrpc.ID{}, g.unseen(context.WithoutCancel(r.Context()), frameOf(r), fault))
 			return
 		}
 		g.serveMessage(w, r, h, body)
@@ -57,7 +57,7 @@ func (g *Guard) Handler(h http.Handler) http.Handler {
 }
 
 func (g *Guard) serveMessage(w http.ResponseWriter, r *http.Request, h http.Handler, body []byte) {
-	f := &frame{principal: callerOf(r)}
+	f := frameOf(r)
 	req, id, fault := readMessage(body)
 	if fault != nil {
 		writeRPCError(w, http.StatusBadRequest, id, g.unseen(r.Context(), f, fault))
@@ -133,6 +133,10 @@ func readMessage(body []byte) (req *jsonrpc.Request, id jsonrpc.ID, fault error)
 		id = req.ID
 	}
 	return req, id, nil
+}
+
+func frameOf(r *http.Request) *frame {
+	return &frame{principal: callerOf(r), source: Source{Transport: "http", Address: r.RemoteAddr}}
 }
 
 func peerOf(r *http.Request) Peer {

@@ -17,7 +17,7 @@ func (f *flight) identify() {
 	c := &f.call
 	up := flightFrom(f.parent) // a handler that calls another handler
 	if up != nil {
-		c.Parent, c.Principal = up.call.ID, up.call.Principal
+		c.Parent, c.Principal, c.Source, c.Trace = up.call.ID, up.call.Principal, up.call.Source, up.call.Trace
 	}
 	extra := f.req.GetExtra()
 	var known bool
@@ -26,7 +26,7 @@ func (f *flight) identify() {
 	}
 	if f.frame != nil {
 		f.frame.seen.Store(true)
-		c.Principal = f.frame.principal
+		c.Principal, c.Source = f.frame.principal, f.frame.source
 	}
 	if extra != nil {
 		f.token, f.framed = extra.TokenInfo, true
@@ -43,11 +43,18 @@ func (f *flight) identify() {
 			c.Client = p.ClientInfo.Name
 		}
 	}
-	info, _ := f.meta()[mcp.MetaKeyClientInfo].(map[string]any)
+	meta := f.meta()
+	if parent, ok := meta["traceparent"].(string); ok && traceparent.MatchString(parent) {
+		c.Trace = parent
+	}
+	info, _ := meta[mcp.MetaKeyClientInfo].(map[string]any)
 	if name, ok := info["name"].(string); ok {
 		c.Client = name
 	}
 }
+
+// traceparent matches version 00 of the header of that name in W3C Trace Context.
+var traceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 
 // meta returns the request's _meta; nil when there is none.
 func (f *flight) meta() map[string]any {

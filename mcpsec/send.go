@@ -46,6 +46,7 @@ func (f *flight) ask(method string, params any) {
 	if up := flightFrom(f.parent); up != nil {
 		c.Parent, c.Name, c.Principal, c.Tool = up.call.ID, up.call.Name, up.call.Principal, up.call.Tool
 		c.Session, c.Client = up.call.Session, up.call.Client
+		c.Source, c.Trace = up.call.Source, up.call.Trace
 	}
 	c.Arguments = f.marshal(params)
 	f.checkArguments()

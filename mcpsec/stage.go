@@ -12,7 +12,7 @@ type Stage int
 // The stages, outside in. Controls of one stage keep the order in which they
 // were given to [New].
 //
-// StageAttest and StageCreds run beside the handler, inside the closure that
+// StageAttest and those after it run beside the handler, inside the closure that
 // [AddTool], [Wrap] and [WrapFor] put around it, once for every run of the
 // handler: the SDK looks a tool up after all middleware, so only there is it
 // certain which handler is about to run. For what has no such closure they run in
@@ -27,11 +27,12 @@ const (
 	StageBudget                   // circuit breaker, concurrency, budget
 	StageAttest                   // is this still the reviewed tool?
 	StageCreds                    // credentials for this run only
+	StageIntent                   // the record that this run is about to begin
 )
 
 var stageNames = [...]string{
 	StageAudit: "audit", StageLimit: "limit", StageAllow: "allow", StageInspect: "inspect",
-	StageBudget: "budget", StageAttest: "attest", StageCreds: "creds",
+	StageBudget: "budget", StageAttest: "attest", StageCreds: "creds", StageIntent: "intent",
 }
 
 // String returns the stage's short name, or "Stage(n)" for a value that is none.
@@ -42,7 +43,7 @@ func (s Stage) String() string {
 	return stageNames[s]
 }
 
-func (s Stage) valid() bool { return s >= StageAudit && s <= StageCreds }
+func (s Stage) valid() bool { return s >= StageAudit && s <= StageIntent }
 
 // besideHandler reports whether controls of the stage run at the handler
 // instead of in the middleware.

@@ -28,7 +28,7 @@ func checkParams(req *jsonrpc.Request) *Denial {
 // on. The error is what to answer; it repeats nothing of the request.
 func (g *Guard) unseen(ctx context.Context, fr *frame, fault error) error {
 	f := &flight{parent: ctx, guard: g, frame: fr}
-	f.call = Call{flight: f, ID: newID(g.now()), Method: fr.method, Principal: fr.principal}
+	f.call = Call{flight: f, ID: newID(g.now()), Method: fr.method, Principal: fr.principal, Source: fr.source}
 	if fault != nil {
 		f.fault = AsDenial(fault)
 		if f.fault == nil {

@@ -48,6 +48,6 @@ func run(ctx context.Context, args []string) error {
 type layout string
 
 func (l layout) notes() string    { return filepath.Join(string(l), "notes") }
-func (l layout) audit() string    { return filepath.Join(string(l), "audit.jsonl") }
+func (l layout) audit() string    { return filepath.Join(string(l), "audit") }
 func (l layout) manifest() string { return filepath.Join(string(l), "manifest.json") }
 func (l layout) key() string      { return filepath.Join(string(l), "backup.key") }

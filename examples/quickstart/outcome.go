@@ -1,30 +1,18 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
-)
 
-// A record is what this program reads of a line of the audit log.
-type record struct {
-	Event    string    `json:"event"`
-	Time     time.Time `json:"time"`
-	ID       string    `json:"id"`
-	Method   string    `json:"method"`
-	Name     string    `json:"name"`
-	Decision string    `json:"decision"`
-	Code     string    `json:"code"`
-	Control  string    `json:"control"`
-}
+	"github.com/mcpsec/mcpsec-go/audit"
+	"github.com/mcpsec/mcpsec-go/audit/ledger"
+)
 
 // refused makes a call that must be refused, prints what the client sees, and
 // compares the code in the audit log.
@@ -42,91 +30,96 @@ func (s *stage) refused(tool string, args any, code string) error {
 		seen += " " + string(wire.Data)
 	}
 	s.out.refused(tool, seen, rec.Code)
-	if rec.Decision != "refused" || rec.Code != code {
+	if rec.Decision != audit.Refused || rec.Code != code {
 		return fmt.Errorf("%s was recorded as %s %s, want refused %s", tool, rec.Decision, rec.Code, code)
 	}
 	return nil
 }
 
-// lastOutcome waits for the latest outcome of a tool in the audit log: the log is
-// written in the background, a fraction of a second behind.
-func (s *stage) lastOutcome(tool string) (record, error) {
-	attempts := 0
-	for {
-		records, err := s.read()
-		if err != nil {
-			return record{}, err
-		}
-		open := 0
-		var last record
-		for _, r := range records {
-			if r.Name != tool {
-				continue
-			}
-			if r.Event == "attempt" {
-				open++
-			} else {
-				open--
-				last = r
-			}
-		}
-		if open == 0 && last.ID != "" && last.Code != "" {
-			return last, nil
-		}
-		if attempts++; attempts > 200 {
-			return last, fmt.Errorf("the refusal of %s does not appear in the audit log", tool)
-		}
-		select {
-		case <-s.ctx.Done():
-			return record{}, s.ctx.Err()
-		case <-time.After(25 * time.Millisecond):
-		}
-	}
-}
-
-// read returns the complete lines of the audit log.
-func (s *stage) read() ([]record, error) {
-	data, err := os.ReadFile(s.dir.audit())
+// lastOutcome returns the latest outcome of a tool in the audit log. A refusal is on
+// the disk before its caller hears of it.
+func (s *stage) lastOutcome(tool string) (*audit.Event, error) {
+	records, err := s.read()
 	if err != nil {
 		return nil, err
 	}
-	data = data[:bytes.LastIndexByte(data, '\n')+1]
-	var records []record
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var r record
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			return nil, fmt.Errorf("audit log: %w", err)
+	for _, r := range slices.Backward(records) {
+		if r.Name == tool && r.Kind == audit.Outcome && r.Code != "" {
+			return r, nil
 		}
-		records = append(records, r)
 	}
-	return records, lines.Err()
+	return nil, fmt.Errorf("the refusal of %s does not appear in the audit log", tool)
+}
+
+// read returns the events of the audit log so far.
+func (s *stage) read() ([]*audit.Event, error) {
+	log, err := ledger.Scan(s.dir.audit(), 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = log.Close() }() // nothing was written
+	var events []*audit.Event
+	for {
+		line, err := log.Next()
+		if errors.Is(err, io.EOF) {
+			return events, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if line.Kind != ledger.Record {
+			continue
+		}
+		e, err := audit.Decode(line.Text)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, e)
+	}
 }
 
 // records prints the audit log of the whole demonstration.
 func (s *stage) records() error {
 	s.out.scene("What the audit log says of it")
-	records, err := s.read()
+	events, err := s.read()
 	if err != nil {
 		return err
 	}
+	attempts := make(map[string]bool)
 	var outcomes, refusals int
-	for _, r := range records {
-		if r.Event != "outcome" {
-			continue
+	for _, e := range events {
+		switch e.Kind {
+		case audit.Attempt:
+			attempts[e.ID] = true
+		case audit.Outcome:
+			outcomes++
+			if e.Decision == audit.Refused {
+				refusals++
+			}
+			if ran := e.Decision != audit.Refused && e.Method == "tools/call"; ran && !attempts[e.ID] {
+				return fmt.Errorf("the call of %s ran without a record from before", e.Name)
+			}
+			s.out.record(e)
 		}
-		outcomes++
-		if r.Decision == "refused" {
-			refusals++
-		}
-		s.out.record(r)
 	}
-	if 2*outcomes != len(records) {
-		return fmt.Errorf("%d records for %d outcomes: every call has two", len(records), outcomes)
+	s.out.sayf("%d calls, %d refused; each that ran has a record from before and from after", outcomes, refusals)
+	if err := s.verify(); err != nil {
+		return err
 	}
-	s.out.sayf("%d calls, %d refused; each has a record from before and from after it ran", outcomes, refusals)
 	s.out.done()
+	return nil
+}
+
+// verify proves that the log is what was written, as "mcpsec audit verify" does.
+func (s *stage) verify() error {
+	r, err := ledger.Verify(s.ctx, s.dir.audit(), ledger.VerifyOptions{})
+	if err != nil {
+		return err
+	}
+	if len(r.Faults) > 0 {
+		return fmt.Errorf("the audit log was changed: %+v", r.Faults[0])
+	}
+	s.out.sayf("%d records, chained and signed: change one byte and \"mcpsec audit verify\" names the record", r.Records)
 	return nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/mcpsec/mcpsec-go/audit"
 )
 
 // A printer writes the account: with colours on a terminal, plain into a pipe.
@@ -57,9 +59,9 @@ func (p *printer) refused(tool, answer, code string) {
 	p.printf("            the client sees: %s\n", clip(answer))
 }
 
-func (p *printer) record(r record) {
+func (p *printer) record(r *audit.Event) {
 	style := green
-	if r.Decision != "allowed" {
+	if r.Decision != audit.Allowed {
 		style = red
 	}
 	what := r.Method

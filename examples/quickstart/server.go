@@ -18,7 +18,7 @@ import (
 // serve is the server: the guard, the tools, and standard input and output.
 func serve(ctx context.Context, dir layout) error {
 	guard, err := mcpsec.New(
-		audit.New(audit.File(dir.audit())),
+		audit.New(audit.Dir(dir.audit())),
 		ratelimit.New(ratelimit.PerPrincipalAndTool(5, time.Minute)),
 		allowlist.New(allowlist.Anyone().Tools("list_notes", "read_note", "write_note", "backup_notes", "share_notes", "check_updates")),
 		attest.New(attest.Manifest(dir.manifest())),

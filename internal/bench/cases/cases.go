@@ -79,7 +79,7 @@ const (
 	manySlots = 1 << 20
 )
 
-func records(f folder) (mcpsec.Control, error) { return audit.New(audit.File(f.audit())), nil }
+func records(f folder) (mcpsec.Control, error) { return audit.New(audit.Dir(f.audit())), nil }
 
 func rates(folder) (mcpsec.Control, error) {
 	return ratelimit.New(ratelimit.PerPrincipalAndTool(manyCalls, time.Second), ratelimit.InFlight(manySlots, manySlots)), nil

@@ -15,7 +15,7 @@ import (
 // folder holds a server's files.
 type folder string
 
-func (f folder) audit() string { return filepath.Join(string(f), "audit.jsonl") }
+func (f folder) audit() string { return filepath.Join(string(f), "audit") }
 func (f folder) key() string   { return filepath.Join(string(f), "seal.key") }
 
 // A Server is the server of a case, in force and ready for clients. It is safe for

@@ -1,0 +1,134 @@
+package redact
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxName bounds the names that are judged, in bytes; a longer one is secret.
+const maxName = 128
+
+// stems make a name secret wherever they stand in it, once case and separators are
+// gone: client_secret, dbPassword, X-Api-Key, sessionid.
+var stems = [][]byte{
+	[]byte("secret"), []byte("passw"), []byte("passphrase"), []byte("passcode"), []byte("token"), []byte("credential"),
+	[]byte("session"), []byte("cookie"), []byte("authorization"), []byte("bearer"), []byte("apikey"), []byte("accesskey"),
+	[]byte("privatekey"), []byte("signingkey"), []byte("encryptionkey"), []byte("masterkey"), []byte("connectionstring"),
+	[]byte("mnemonic"), []byte("seedphrase"),
+}
+
+// words make a name secret where they are one of its words only: pin, but not
+// pinned.
+var words = [][]byte{
+	[]byte("-pwd-"), []byte("-pw-"), []byte("-pass-"), []byte("-pin-"), []byte("-otp-"), []byte("-totp-"), []byte("-jwt-"), []byte("-auth-"),
+	[]byte("-sas-"), []byte("-cvv-"), []byte("-cvc-"), []byte("-creds-"), []byte("-dsn-"), []byte("-oauth-"),
+}
+
+// counts are names around "token" that count the tokens of a model.
+var counts = map[string]bool{
+	"maxtokens": true, "mintokens": true, "numtokens": true, "totaltokens": true, "inputtokens": true, "outputtokens": true,
+	"prompttokens": true, "completiontokens": true, "maxoutputtokens": true, "maxcompletiontokens": true, "maxnewtokens": true,
+	"tokencount": true, "tokenlimit": true, "tokenizer": true,
+}
+
+// names decides which member names are secret.
+type names struct {
+	words [][]byte // "-card-no-"
+	whole map[string]bool
+}
+
+func (n *names) add(further []string) (errs []error) {
+	n.whole = make(map[string]bool, len(further))
+	if len(further) > maxNames {
+		errs = append(errs, fmt.Errorf("redact.Config.Names: %d names, the limit is %d", len(further), maxNames))
+	}
+	for _, name := range further {
+		folded := fold(nil, name)
+		switch {
+		case !utf8.ValidString(name) || len(folded) <= 1:
+			errs = append(errs, fmt.Errorf("redact.Config.Names: %.32q has no letter or digit, or is not UTF-8", name))
+		case len(name) > maxName/2:
+			errs = append(errs, errors.New("redact.Config.Names: a name is longer than 64 bytes"))
+		default:
+			n.words = append(n.words, folded)
+			n.whole[string(squash(nil, folded))] = true
+		}
+	}
+	return errs
+}
+
+// secret reports whether a member of this name holds a secret.
+func (n *names) secret(name string) bool {
+	if len(name) > maxName {
+		return true
+	}
+	var room, room2 [2*maxName + 2]byte
+	folded := fold(room[:0], name)
+	for _, list := range [...][][]byte{words, n.words} {
+		for _, w := range list {
+			if bytes.Contains(folded, w) {
+				return true
+			}
+		}
+	}
+	squashed := squash(room2[:0], folded)
+	if counts[string(squashed)] {
+		return n.whole[string(squashed)]
+	}
+	for _, stem := range stems {
+		if bytes.Contains(squashed, stem) {
+			return true
+		}
+	}
+	return n.whole[string(squashed)]
+}
+
+// fold appends a name as lower-case words between hyphens: apiKey, API-Key, APIKey
+// and api.key all become "-api-key-".
+func fold(b []byte, name string) []byte {
+	b = append(b, '-')
+	var last rune // class of the rune before: 'a', 'A', '0', or zero
+	for i, r := range name {
+		class := rune(0)
+		switch {
+		case unicode.IsUpper(r):
+			class = 'A'
+		case unicode.IsLetter(r):
+			class = 'a'
+		case unicode.IsDigit(r):
+			class = '0'
+		}
+		starts := last != 0 && class != last && (last != 'A' || class != 'a')
+		if last == 'A' && class == 'A' { // the K of APIKey
+			next, _ := utf8.DecodeRuneInString(name[i+utf8.RuneLen(r):])
+			starts = unicode.IsLower(next)
+		}
+		if (class == 0 || starts) && b[len(b)-1] != '-' {
+			b = append(b, '-')
+		}
+		if class != 0 {
+			if r == 'ſ' { // encoding/json takes it for an s
+				r = 's'
+			}
+			b = utf8.AppendRune(b, unicode.ToLower(r))
+		}
+		last = class
+	}
+	if b[len(b)-1] != '-' {
+		b = append(b, '-')
+	}
+	return b
+}
+
+// squash appends a folded name without its hyphens.
+func squash(b, folded []byte) []byte {
+	for _, c := range folded {
+		if c != '-' {
+			b = append(b, c)
+		}
+	}
+	return b
+}

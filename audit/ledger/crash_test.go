@@ -1,0 +1,5 @@
+package ledger
+
+const crashDir = "MCPSEC_LEDGER_CRASH_DIR"
+
+func crashChild(string) {}

@@ -1,0 +1,28 @@
+//go:build unix
+
+package ledger
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+const lockFile = "ledger.lock"
+
+// lock keeps other processes, and other ledgers of this one, from writing to the
+// folder. The system gives the lock up when the process ends, however it ends.
+func lock(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600) //nolint:gosec // in the ledger's own folder
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a file descriptor
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = errors.New("another ledger has this folder open: one process writes to a folder at a time")
+		}
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}

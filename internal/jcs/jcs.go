@@ -1,0 +1,274 @@
+package jcs
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// MaxDepth bounds nesting, in arrays and objects.
+const MaxDepth = 128
+
+// ErrSyntax is wrapped by every error of [Append].
+var ErrSyntax = errors.New("jcs: not strict JSON")
+
+// Append appends the canonical form of src, one JSON value with or without white
+// space around it, to dst and returns the extended slice. dst and src must not
+// overlap. It is safe for concurrent use.
+//
+// It refuses what is not strict JSON (RFC 8259, RFC 7493): invalid UTF-8, unpaired
+// surrogates, a member name twice in one object whatever its escapes, a number
+// beyond the range of a double, more than [MaxDepth] levels, or data after the
+// value. The error wraps [ErrSyntax] and names the offset, never the content; dst is
+// then returned as it was.
+//
+// Time grows with the length of src, by the logarithm of the members of an object
+// where they come unsorted, and by their depth.
+func Append(dst, src []byte) ([]byte, error) {
+	w, _ := writers.Get().(*writer)
+	w.src, w.pos, w.dst = src, 0, dst
+	err := w.document()
+	out := w.dst
+	w.release()
+	if err != nil {
+		return dst, err
+	}
+	return out, nil
+}
+
+// A writer reads src from pos and has written dst. A member of an object is written
+// where it comes; when the object ends, its members are put in order, if they are not.
+type writer struct {
+	src []byte
+	pos int
+	dst []byte
+
+	members []member // of the objects that are open, outermost first
+	names   []byte   // text of the names that came with escapes
+	moved   []byte   // an object's members, while they are put in order
+}
+
+// A member is the part dst[from:to], which is its name, a colon and its value.
+type member struct {
+	name     []byte // unescaped; in src or in names
+	from, to int
+}
+
+var writers = sync.Pool{New: func() any { return new(writer) }}
+
+// keep bounds each part of the scratch memory that a writer holds on to between two
+// calls, in bytes. It is wiped every time.
+const keep = 8 << 10
+
+func (w *writer) release() {
+	if cap(w.members) > keep/64 || cap(w.names) > keep || cap(w.moved) > keep {
+		return
+	}
+	clear(w.members[:cap(w.members)])
+	clear(w.names[:cap(w.names)]) // arguments hold secrets: none outlives its call in the pool
+	clear(w.moved[:cap(w.moved)])
+	w.src, w.dst = nil, nil
+	w.members, w.names, w.moved = w.members[:0], w.names[:0], w.moved[:0]
+	writers.Put(w)
+}
+
+func (w *writer) fail(what string) error {
+	return fmt.Errorf("%w: %s at offset %d", ErrSyntax, what, w.pos)
+}
+
+func (w *writer) document() error {
+	w.space()
+	if err := w.value(0); err != nil {
+		return err
+	}
+	w.space()
+	if w.pos != len(w.src) {
+		return w.fail("data after the value")
+	}
+	return nil
+}
+
+func (w *writer) space() {
+	for w.pos < len(w.src) {
+		switch w.src[w.pos] {
+		case ' ', '\t', '\n', '\r':
+			w.pos++
+		default:
+			return
+		}
+	}
+}
+
+// next returns the byte at the cursor, or 0 at the end.
+func (w *writer) next() byte {
+	if w.pos < len(w.src) {
+		return w.src[w.pos]
+	}
+	return 0
+}
+
+// value writes the value at the cursor. depth counts what it is inside of.
+func (w *writer) value(depth int) error {
+	switch c := w.next(); {
+	case c == '"':
+		_, err := w.str(nil)
+		return err
+	case c == '-' || c >= '0' && c <= '9':
+		return w.number()
+	case c == 't':
+		return w.literal("true")
+	case c == 'f':
+		return w.literal("false")
+	case c == 'n':
+		return w.literal("null")
+	case c != '{' && c != '[':
+		return w.fail("no value")
+	case depth == MaxDepth:
+		return w.fail("nested too deep")
+	case c == '{':
+		return w.object(depth + 1)
+	default:
+		return w.array(depth + 1)
+	}
+}
+
+func (w *writer) literal(want string) error {
+	if end := w.pos + len(want); end > len(w.src) || string(w.src[w.pos:end]) != want {
+		return w.fail("no value")
+	}
+	w.pos += len(want)
+	w.dst = append(w.dst, want...)
+	return nil
+}
+
+func (w *writer) array(depth int) error {
+	w.pos++
+	w.dst = append(w.dst, '[')
+	w.space()
+	if w.next() != ']' {
+		for {
+			if err := w.value(depth); err != nil {
+				return err
+			}
+			w.space()
+			if w.next() != ',' {
+				break
+			}
+			w.pos++
+			w.space()
+			w.dst = append(w.dst, ',')
+		}
+	}
+	if w.next() != ']' {
+		return w.fail("unfinished array")
+	}
+	w.pos++
+	w.dst = append(w.dst, ']')
+	return nil
+}
+
+func (w *writer) object(depth int) error {
+	w.pos++
+	w.dst = append(w.dst, '{')
+	start := len(w.members)
+	w.space()
+	if w.next() != '}' {
+		for {
+			if err := w.member(depth); err != nil {
+				return err
+			}
+			w.space()
+			if w.next() != ',' {
+				break
+			}
+			w.pos++
+			w.space()
+		}
+	}
+	if w.next() != '}' {
+		return w.fail("unfinished object")
+	}
+	if !w.sort(w.members[start:]) {
+		return w.fail("duplicate member name in the object that ends")
+	}
+	w.members = w.members[:start]
+	w.pos++
+	w.dst = append(w.dst, '}')
+	return nil
+}
+
+// member writes one member, after a comma if it is not the object's first.
+func (w *writer) member(depth int) error {
+	if w.next() != '"' {
+		return w.fail("no member name")
+	}
+	if w.dst[len(w.dst)-1] != '{' {
+		w.dst = append(w.dst, ',')
+	}
+	from := len(w.dst)
+	name, err := w.str(&w.names)
+	if err != nil {
+		return err
+	}
+	w.space()
+	if w.next() != ':' {
+		return w.fail("no colon")
+	}
+	w.pos++
+	w.space()
+	w.dst = append(w.dst, ':')
+	i := len(w.members)
+	w.members = append(w.members, member{name: name, from: from})
+	if err := w.value(depth); err != nil {
+		return err
+	}
+	w.members[i].to = len(w.dst)
+	return nil
+}
+
+// sort puts the members of one object in order, in dst too, and reports whether
+// their names differ.
+func (w *writer) sort(members []member) bool {
+	sorted := true
+	for i := 1; i < len(members) && sorted; i++ {
+		sorted = compareUTF16(members[i-1].name, members[i].name) < 0
+	}
+	if sorted {
+		return true
+	}
+	from, to := members[0].from, members[len(members)-1].to
+	w.moved = append(w.moved[:0], w.dst[from:to]...)
+	slices.SortFunc(members, func(a, b member) int { return compareUTF16(a.name, b.name) })
+	w.dst = w.dst[:from]
+	for i := range members {
+		m := &members[i]
+		if i > 0 {
+			if compareUTF16(members[i-1].name, m.name) == 0 {
+				return false
+			}
+			w.dst = append(w.dst, ',')
+		}
+		w.dst = append(w.dst, w.moved[m.from-from:m.to-from]...)
+	}
+	return true
+}
+
+// compareUTF16 orders UTF-8 texts by their UTF-16 code units. That differs from the
+// order of their bytes for two kinds of lead byte only: those of U+E000 to U+FFFF (EE
+// and EF) come after those of the surrogate pairs (F0 to F4).
+func compareUTF16(a, b []byte) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if x, y := a[i], b[i]; x != y {
+			if x >= 0xee && y >= 0xee && (x >= 0xf0) != (y >= 0xf0) {
+				x, y = y, x
+			}
+			if x < y {
+				return -1
+			}
+			return 1
+		}
+	}
+	return len(a) - len(b)
+}
