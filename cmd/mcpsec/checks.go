@@ -16,7 +16,7 @@ type host struct {
 	uid      int      // effective user id; -1 where there is none
 	environ  []string // NAME=value
 	files    fs.FS    // the root directory; only proc and sys are read
-	audit    string   // path of the audit file; empty if none was named
+	audit    string   // path of the audit folder; empty if none was named
 }
 
 func thisHost() host {
@@ -44,7 +44,7 @@ var checks = []check{
 	{"mcpgodebug", false, checkMCPGODEBUG},
 	{"user", false, checkUser},
 	{"environment", false, checkEnvironment},
-	{"audit-file", false, checkAuditFile},
+	{"audit-folder", false, checkAuditFolder},
 	{"audit-space", false, checkAuditSpace},
 	{"linux-kernel", true, onLinux(checkKernel)},
 	{"linux-userns", true, onLinux(checkUserNamespaces)},

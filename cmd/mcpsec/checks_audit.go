@@ -14,56 +14,62 @@ const (
 	leastSpace = 16 * mebibyte
 	// With less than this an operator should know today.
 	scarceSpace = 512 * mebibyte
-	// excess are the rights of others, and the group's to write, on an audit file.
-	excess = 0o037
+	// excess are the rights of others, and the group's to write, on an audit folder.
+	excess = 0o027
 )
 
 var errNoProbe = errors.New("cannot be told on this system without writing")
 
-const noAudit = "no audit file named"
+const (
+	noAudit  = "no audit folder named"
+	nameIt   = "Name the server's audit folder with --audit."
+	ownIt    = "Give the folder to the server's user, with mode 0700."
+	startIt  = "Start the server: it refuses to start if it cannot write there."
+	plainDir = "Name a folder, or a path where nothing is yet."
+)
 
-// checkAuditFile says whether the file could be opened as audit.File opens it. It
-// asks the system for its rights and never opens or creates the file: a record that
-// a check may have touched is worth less.
-func checkAuditFile(h host) finding {
+// checkAuditFolder says whether the folder could be opened as audit.Dir opens it. It
+// asks the system for its rights and never opens or creates a file: a record that a
+// check may have touched is worth less.
+func checkAuditFolder(h host) finding {
 	if h.audit == "" {
-		return skip(noAudit, "Name the server's audit file with --audit.")
+		return skip(noAudit, nameIt)
 	}
 	info, err := os.Lstat(h.audit)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return checkAuditDir(filepath.Dir(h.audit))
+		return checkAuditParent(filepath.Dir(h.audit))
 	case err != nil:
-		return fail(err.Error(), "Give the server's user access to the directory.")
+		return fail(err.Error(), "Give the server's user access to the folder above.")
 	case info.Mode()&fs.ModeSymlink != 0:
-		return fail(fmt.Sprintf("%q is a symbolic link", h.audit), "Name the file itself: the audit package refuses links.")
-	case !info.Mode().IsRegular():
-		return fail(fmt.Sprintf("%q is not a regular file", h.audit), "Name a regular file, or a path where none is yet.")
+		return fail(fmt.Sprintf("%q is a symbolic link", h.audit), "Name the folder itself: the audit package refuses links.")
+	case !info.IsDir():
+		return fail(fmt.Sprintf("%q is not a folder", h.audit), plainDir)
 	}
-	if err := mayWrite(h.audit); errors.Is(err, errNoProbe) {
-		return skip(err.Error(), "Start the server: it refuses to start if it cannot open the file.")
+	if err := mayCreate(h.audit); errors.Is(err, errNoProbe) {
+		return skip(err.Error(), startIt)
 	} else if err != nil {
-		return fail(fmt.Sprintf("%q cannot be read and written: %v", h.audit, err), "Give the file to the server's user, with mode 0600.")
+		return fail(fmt.Sprintf("no file can be created in %q: %v", h.audit, err), ownIt)
 	}
 	if mode := info.Mode().Perm(); mode&excess != 0 {
-		return warn(fmt.Sprintf("%q has mode %04o", h.audit, mode), "Set mode 0600; a server that owns the file takes these rights away itself.")
+		return warn(fmt.Sprintf("%q has mode %04o", h.audit, mode), "Set mode 0700; a server that owns the folder takes these rights away itself.")
 	}
 	return ok(fmt.Sprintf("%q can be written", h.audit))
 }
 
-// checkAuditDir says whether a file could be created in dir.
-func checkAuditDir(dir string) finding {
+// checkAuditParent says whether a folder could be created in dir.
+func checkAuditParent(dir string) finding {
 	info, err := os.Stat(dir)
 	switch {
 	case err != nil:
-		return fail(err.Error(), "Create the directory: the audit package creates the file only.")
+		return fail(err.Error(), "Create the folder above: the audit package creates the last one only.")
 	case !info.IsDir():
-		return fail(fmt.Sprintf("%q is not a directory", dir), "Name a file in a directory that exists.")
+		return fail(fmt.Sprintf("%q is not a folder", dir), plainDir)
 	}
 	if err := mayCreate(dir); errors.Is(err, errNoProbe) {
-		return skip(err.Error(), "Start the server: it refuses to start if it cannot create the file.")
+		return skip(err.Error(), startIt)
 	} else if err != nil {
-		return fail(fmt.Sprintf("no file can be created in %q: %v", dir, err), "Give the server's user the right to write to the directory.")
+		return fail(fmt.Sprintf("nothing can be created in %q: %v", dir, err), "Give the server's user the right to write there.")
 	}
 	return ok(fmt.Sprintf("can be created in %q", dir))
 }
@@ -71,9 +77,12 @@ func checkAuditDir(dir string) finding {
 // checkAuditSpace looks at the file system. A quota of the user's is not seen.
 func checkAuditSpace(h host) finding {
 	if h.audit == "" {
-		return skip(noAudit, "Name the server's audit file with --audit.")
+		return skip(noAudit, nameIt)
 	}
-	free, err := freeSpace(filepath.Dir(h.audit))
+	free, err := freeSpace(h.audit)
+	if errors.Is(err, fs.ErrNotExist) {
+		free, err = freeSpace(filepath.Dir(h.audit))
+	}
 	return judgeSpace(free, err)
 }
 
@@ -84,7 +93,7 @@ type space struct {
 }
 
 func judgeSpace(free space, err error) finding {
-	const remedy = "Make room or move the file: when it cannot be written, calls are refused."
+	const remedy = "Make room or move the folder: when it cannot be written, calls are refused."
 	found := fmt.Sprintf("%d MiB free", free.bytes/mebibyte)
 	switch {
 	case err != nil:

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestAuditFile(t *testing.T) {
+func TestAuditFolder(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("rights cannot be told without writing")
@@ -20,53 +20,53 @@ func TestAuditFile(t *testing.T) {
 		says string
 	}{
 		"not there yet":        {func(string) error { return nil }, statusOK, "can be created"},
-		"there":                {write(0o600), statusOK, "can be written"},
-		"readable for a group": {write(0o640), statusOK, "can be written"},
-		"readable for others":  {write(0o644), statusWarn, "0644"},
-		"a directory":          {func(path string) error { return os.Mkdir(path, 0o700) }, statusFail, "not a regular file"},
+		"there":                {folder(0o700), statusOK, "can be written"},
+		"readable for a group": {folder(0o750), statusOK, "can be written"},
+		"readable for others":  {folder(0o755), statusWarn, "0755"},
+		"a file":               {func(path string) error { return os.WriteFile(path, nil, 0o600) }, statusFail, "not a folder"},
 		"a symbolic link":      {func(path string) error { return os.Symlink("elsewhere", path) }, statusFail, "symbolic link"},
-		"no directory":         {func(path string) error { return os.Remove(filepath.Dir(path)) }, statusFail, "no such file"},
+		"no folder above":      {func(path string) error { return os.Remove(filepath.Dir(path)) }, statusFail, "no such file"},
 		"below a file": {func(path string) error {
 			dir := filepath.Dir(path)
-			return errors.Join(os.Remove(dir), write(0o600)(dir))
-		}, statusFail, "not a directory"},
+			return errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o600))
+		}, statusFail, "not a"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "log")
 			must(t, os.Mkdir(dir, 0o700))
-			path := filepath.Join(dir, "audit.jsonl")
+			path := filepath.Join(dir, "audit")
 			must(t, c.make(path))
 			before := snapshot(t, path)
-			got := checkAuditFile(host{audit: path})
+			got := checkAuditFolder(host{audit: path})
 			if got.Status != c.want || !strings.Contains(got.Found, c.says) {
 				t.Errorf("got %s, %q", got.Status, got.Found)
 			}
 			if after := snapshot(t, path); after != before {
-				t.Errorf("the check changed the file: %s, then %s", before, after)
+				t.Errorf("the check changed the folder: %s, then %s", before, after)
 			}
 		})
 	}
 }
 
-func TestAuditFileWithoutRights(t *testing.T) {
+func TestAuditFolderWithoutRights(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() < 1 {
 		t.Skip("root passes every permission check, and Windows has none like these")
 	}
-	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	must(t, write(0o400)(path))
-	if got := checkAuditFile(host{audit: path}); got.Status != statusFail {
-		t.Errorf("read-only file: %s, %q", got.Status, got.Found)
+	path := filepath.Join(t.TempDir(), "audit")
+	must(t, folder(0o500)(path))
+	if got := checkAuditFolder(host{audit: path}); got.Status != statusFail {
+		t.Errorf("read-only folder: %s, %q", got.Status, got.Found)
 	}
 	must(t, os.Remove(path))
 	must(t, os.Chmod(filepath.Dir(path), 0o500))
-	if got := checkAuditFile(host{audit: path}); got.Status != statusFail {
-		t.Errorf("read-only directory: %s, %q", got.Status, got.Found)
+	if got := checkAuditFolder(host{audit: path}); got.Status != statusFail {
+		t.Errorf("read-only folder above: %s, %q", got.Status, got.Found)
 	}
 }
 
-func TestSpaceForTheAuditFile(t *testing.T) {
+func TestSpaceForTheAuditFolder(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		free space
@@ -84,15 +84,15 @@ func TestSpaceForTheAuditFile(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, got.Status, c.want)
 		}
 	}
-	if got := checkAuditSpace(host{audit: filepath.Join(t.TempDir(), "gone", "audit.jsonl")}); got.Status != statusSkip {
+	if got := checkAuditSpace(host{audit: filepath.Join(t.TempDir(), "gone", "audit")}); got.Status != statusSkip {
 		t.Errorf("no directory: %s, %q", got.Status, got.Found)
 	}
 }
 
-func write(mode os.FileMode) func(string) error {
+func folder(mode os.FileMode) func(string) error {
 	return func(path string) error {
 		// The umask has no say in what Chmod sets.
-		return errors.Join(os.WriteFile(path, []byte("{}\n"), 0o600), os.Chmod(path, mode))
+		return errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, mode))
 	}
 }
 

@@ -8,10 +8,7 @@ import "syscall"
 const (
 	mayExecute = 1
 	mayWriteTo = 2
-	mayReadAll = 4
 )
-
-func mayWrite(file string) error { return syscall.Access(file, mayReadAll|mayWriteTo) }
 
 func mayCreate(dir string) error { return syscall.Access(dir, mayWriteTo|mayExecute) }
 

@@ -12,7 +12,7 @@ const doctorHelp = `Check the environment a guarded server would be started in. 
 run: as the same user, with the same environment variables.
 
 Nothing is changed, created or tried out: doctor reads environment variables, the
-metadata of the audit file, and files below /proc and /sys. Of environment variables
+metadata of the audit folder, and files below /proc and /sys. Of environment variables
 it prints names, never values. What is marked "not used yet" is for a later version
 of mcpsec, and nothing depends on it today.
 
@@ -34,12 +34,12 @@ func newDoctor(a *app) *cobra.Command {
 		Short: "Check the environment a server is started in",
 		Long:  doctorHelp,
 		Example: `  mcpsec doctor
-  mcpsec doctor --audit /var/log/mcp/audit.jsonl
+  mcpsec doctor --audit /var/lib/notes/audit
   mcpsec doctor --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if audit == "" && cmd.Flags().Changed("audit") {
-				return usagef("--audit needs the path of a file")
+				return usagef("--audit needs the path of a folder")
 			}
 			h := thisHost()
 			h.audit = audit
@@ -51,7 +51,7 @@ func newDoctor(a *app) *cobra.Command {
 			return r.err()
 		},
 	}
-	cmd.Flags().StringVar(&audit, "audit", "", "audit file of the server, to check whether it can be written")
+	cmd.Flags().StringVar(&audit, "audit", "", "audit folder of the server, to check whether it can be written")
 	return cmd
 }
 

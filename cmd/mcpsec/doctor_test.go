@@ -34,7 +34,7 @@ func TestGoodHostHasNothingToRemedy(t *testing.T) {
 	h := goodHost()
 	r := examine(h)
 	if !r.OK || r.err() != nil || r.Counts[statusOK] != len(checks)-2 || r.Counts[statusSkip] != 2 {
-		t.Errorf("want all ok but the two checks of the audit file:\n%s", r.text(false))
+		t.Errorf("want all ok but the two checks of the audit folder:\n%s", r.text(false))
 	}
 }
 
