@@ -6,7 +6,11 @@
 //
 //	mcpsec                 Call, Handler, Control, Guard, Principal, Denial, AddTool, Install
 //	mcpsec/allowlist       who may use what
-//	audit                  the record of every call, before and after it runs
+//	audit                  the record of every call, before and after it runs, and its delivery
+//	audit/ledger           the signed log it is kept in
+//	audit/ocsf, cef        the record in the language of a SIEM
+//	audit/syslog, otel, aws, kafka, nats
+//	                       systems it is delivered to
 //	ratelimit              rate, concurrency and circuit breaker, in one process
 //	attest                 pinned tool definitions and executable, checked on every call
 //	creds                  a credential of its own for each tool, through context only

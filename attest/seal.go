@@ -43,6 +43,9 @@ func (a *Attestor) Seal(ctx context.Context, inv *mcpsec.Inventory) error {
 	}
 	for _, t := range inv.Tools {
 		t.Digest, t.Version = digestPrefix+s.tools[t.Name].wire, versions[t.Name]
+		if a.pins.ExecutableSHA256 != "" {
+			t.Code = digestPrefix + a.pins.ExecutableSHA256
+		}
 	}
 	return nil
 }

@@ -212,10 +212,12 @@ func (l *Ledger) recover() error {
 		if begun {
 			return nil
 		}
-		// The process ended while it began this segment.
-		if err := l.media.remove(filepath.Join(l.dir, last)); err != nil {
+		// The process ended while it began this segment: a header is safe before any
+		// record comes. What is there is kept for whoever doubts that.
+		if err := os.Rename(filepath.Join(l.dir, last), filepath.Join(l.dir, "torn-"+last)); err != nil {
 			return err
 		}
+		l.tell(&report{Time: l.now(), Event: eventRecovery, Reason: "a segment without a header was moved aside", Detail: "torn-" + last})
 		names, w.sizes = names[:len(names)-1], w.sizes[:len(w.sizes)-1]
 	}
 	return l.found(l.opts.Origin)
@@ -267,8 +269,10 @@ func (l *Ledger) replay(name string) (begun bool, err error) {
 	defer func() { _ = f.Close() }() // nothing was written
 	r := bufio.NewReaderSize(f, 1<<20)
 	line, err := readLine(r)
-	if errors.Is(err, errTorn) {
-		return false, errors.Join(w.disk.Close())
+	if errors.Is(err, errTorn) || errors.Is(err, io.EOF) {
+		err = w.disk.Close()
+		w.disk = nil
+		return false, err
 	} else if err != nil {
 		return false, err
 	}
