@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 func TestRecordsSurviveReopening(t *testing.T) {
@@ -198,41 +197,4 @@ func TestManyProducers(t *testing.T) {
 	wg.Wait()
 	stop(t, l)
 	sound(t, dir, 3200)
-}
-
-func BenchmarkAppend(b *testing.B) {
-	obj := []byte(`{"time":"2026-11-22T10:00:00.123456789Z","event":"outcome","id":"01a202ca-e31f-7623-b4c6-0d4f90fdba55","method":"tools/call","name":"search_documents","principal":{"rung":"token","issuer":"https://idp.example.com","subject":"auth0|alice","client":"claude-desktop"},"untrusted":{"session":"4bf92f3577b34da6a3ce929d0e0e4736","client":"claude-desktop"},"tool":{"digest":"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","version":"1.4.2"},"arguments":{"bytes":87,"keys":["filter","limit","query"],"hmac":"hmac-sha256:0a1b2c3d:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},"decision":"allowed","latency_us":4200,"is_error":false}`)
-	for _, c := range []Class{Bounded, Require} {
-		for _, callers := range []int{1, 64} {
-			b.Run(fmt.Sprintf("%v/%d", c, callers), func(b *testing.B) {
-				l, err := Open(filepath.Join(b.TempDir(), "audit"), Options{QueueBytes: 64 << 20})
-				if err != nil {
-					b.Fatal(err)
-				}
-				b.ReportAllocs()
-				b.ResetTimer()
-				began := time.Now()
-				var wg sync.WaitGroup
-				for range callers {
-					wg.Go(func() {
-						for range (b.N + callers - 1) / callers {
-							for {
-								err := l.Append(context.Background(), &Entry{Object: obj, Class: c})
-								if err == nil {
-									break
-								} else if !errors.Is(err, ErrBusy) {
-									b.Error(err)
-								}
-							}
-						}
-					})
-				}
-				wg.Wait()
-				if err := l.Close(); err != nil {
-					b.Fatal(err)
-				}
-				b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "records/s")
-			})
-		}
-	}
 }

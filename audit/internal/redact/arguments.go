@@ -16,6 +16,7 @@ const (
 	maxTotal    = 4 << 10  // of paths and values
 	maxSearched = 64 << 10 // of chosen values, shown or not
 	minSearched = 256      // is what a short one counts
+	maxLong     = 16 << 10 // a longer one is not searched and does not count
 	maxWildName = 64       // of a name that a wildcard has matched
 	ellipsis    = "…"
 )
@@ -36,7 +37,7 @@ type Value struct {
 //     x-sensitive: true, writeOnly: true or format: "password", or cannot be read;
 //   - a member name on the way to it or inside it is secret;
 //   - something in it has the form of a secret, or is one that the process holds;
-//   - it has no room among the 64 KiB that are searched for one call.
+//   - it is longer than 16 KiB, or has no room among the 64 KiB that are searched.
 //
 // At most 32 values and 4 KiB are shown, and at most 32 paths are listed as redacted;
 // cut says that something is missing or incomplete. A member name that a wildcard has
@@ -47,7 +48,7 @@ type Value struct {
 // passed mcpsec.CheckJSON; of anything else a broken part is redacted or missing.
 //
 // For a tool without chosen paths it does nothing and allocates nothing.
-func (p *Policy) Arguments(tool string, schema any, raw json.RawMessage) (clear []Value, redacted []string, cut bool) {
+func (p *Policy) Arguments(tool string, schema any, raw json.RawMessage) (shown []Value, redacted []string, cut bool) {
 	chosen, ok := p.clear[tool]
 	if !ok {
 		chosen = p.clear[anyTool]
@@ -58,6 +59,7 @@ func (p *Policy) Arguments(tool string, schema any, raw json.RawMessage) (clear 
 	c := collector{policy: p, schema: p.schemas.of(tool, schema), raw: raw}
 	start := skipSpace(raw, 0)
 	c.value(start, []*choice{chosen.exact})
+	c.wild = true
 	c.value(start, []*choice{chosen.wild})
 	slices.SortFunc(c.clear, func(a, b Value) int { return strings.Compare(a.Path, b.Path) })
 	slices.Sort(c.redacted)
@@ -70,6 +72,7 @@ type collector struct {
 	schema *compiled
 	raw    []byte
 
+	wild     bool      // the paths looked for have wildcards
 	path     []segment // of the value at hand
 	searched int
 	total    int
@@ -88,47 +91,54 @@ type segment struct {
 // value visits the value that begins at i, for which some choices may stand, and
 // returns its end.
 func (c *collector) value(i int, at []*choice) (end int) {
+	end = -1
 	inside := false
 	for _, n := range at {
-		if n.chosen {
-			c.take(bytes.TrimSpace(c.raw[i:skipValue(c.raw, i)]))
-			break
+		inside = inside || n.every != nil || n.members != nil
+		if n.chosen && end < 0 {
+			end = skipValue(c.raw, i)
+			c.take(bytes.TrimSpace(c.raw[i:end]))
 		}
 	}
-	for _, n := range at {
-		inside = inside || n.every != nil || n.members != nil
+	if inside && i < len(c.raw) && (c.raw[i] == '{' || c.raw[i] == '[') {
+		return c.entries(i, at)
 	}
-	if !inside || i >= len(c.raw) || c.raw[i] != '{' && c.raw[i] != '[' {
-		return skipValue(c.raw, i)
+	if end < 0 {
+		end = skipValue(c.raw, i)
 	}
+	return end
+}
+
+// entries visits the members or elements of the container that begins at i.
+func (c *collector) entries(i int, at []*choice) (end int) {
 	object := c.raw[i] == '{'
 	i = skipSpace(c.raw, i+1)
 	for n := 0; i < len(c.raw) && c.raw[i] != '}' && c.raw[i] != ']'; n++ {
-		var next []*choice
-		s := segment{member: object}
+		var room [20]byte
+		name := strconv.AppendInt(room[:0], int64(n), 10)
 		if object {
 			if c.raw[i] != '"' {
 				return len(c.raw)
 			}
 			after := skipString(c.raw, i)
-			s, next = c.step(at, unquote(c.raw[i:after]), s)
+			name = unquote(c.raw[i:after])
 			if i = skipSpace(c.raw, after); i < len(c.raw) && c.raw[i] == ':' {
 				i = skipSpace(c.raw, i+1)
 			}
-		} else {
-			var room [20]byte
-			s, next = c.step(at, strconv.AppendInt(room[:0], int64(n), 10), s)
 		}
-		if len(next) > 0 && !c.full() {
+		if s, next := c.step(at, name, object); len(next) > 0 && !c.full() {
 			c.path = append(c.path, s)
 			i = c.value(i, next)
 			c.path = c.path[:len(c.path)-1]
 		} else {
 			i = skipValue(c.raw, i)
 		}
-		if i = skipSpace(c.raw, i); i < len(c.raw) && c.raw[i] == ',' {
+		i = skipSpace(c.raw, i)
+		switch {
+		case i == len(c.raw):
+		case c.raw[i] == ',':
 			i = skipSpace(c.raw, i+1)
-		} else if i < len(c.raw) && c.raw[i] != '}' && c.raw[i] != ']' {
+		case c.raw[i] != '}' && c.raw[i] != ']':
 			return len(c.raw)
 		}
 	}
@@ -136,9 +146,8 @@ func (c *collector) value(i int, at []*choice) (end int) {
 }
 
 // step returns the choices for a member or element.
-func (c *collector) step(at []*choice, name []byte, s segment) (segment, []*choice) {
-	var next []*choice
-	s.wild = true
+func (c *collector) step(at []*choice, name []byte, member bool) (s segment, next []*choice) {
+	s = segment{member: member, wild: true}
 	for _, n := range at {
 		if m := n.members[string(name)]; m != nil {
 			next, s.wild = append(next, m), false
@@ -153,10 +162,10 @@ func (c *collector) step(at []*choice, name []byte, s segment) (segment, []*choi
 	return s, next
 }
 
-// full reports whether nothing more can be listed, and remembers that something was
-// left out.
+// full reports whether nothing more can be listed of what wildcards match, and
+// remembers that something was left out.
 func (c *collector) full() bool {
-	full := len(c.redacted) >= maxValues && (len(c.clear) >= maxValues || c.searched > maxSearched)
+	full := c.wild && (c.searched >= maxSearched || len(c.redacted) >= maxValues && len(c.clear) >= maxValues)
 	c.cut = c.cut || full
 	return full
 }
@@ -203,7 +212,10 @@ func (c *collector) pointer() (pointer []byte, hidden bool) {
 }
 
 func (c *collector) secret(pointer, text []byte) bool {
-	if c.searched += max(len(text), minSearched); c.searched > maxSearched {
+	if len(text) <= maxLong {
+		c.searched += max(len(text), minSearched)
+	}
+	if len(text) > maxLong || c.searched > maxSearched {
 		c.cut = true
 		return true
 	}
@@ -218,7 +230,7 @@ func (c *collector) secret(pointer, text []byte) bool {
 // compact returns a JSON text without white space.
 func compact(text []byte) (string, bool) {
 	var b bytes.Buffer
-	if len(text) > maxSearched { // it will not be shown
+	if len(text) > maxLong { // it will not be shown
 		return "", true
 	}
 	err := json.Compact(&b, text)

@@ -75,7 +75,7 @@ type family struct {
 	// more finds what a literal and a run cannot say. after is the position after the
 	// literal. If there is nothing, to is a position before which another literal of
 	// the family cannot succeed either, or 0.
-	more func(sc *scanner, i, after int) (from, to int, ok bool)
+	more func(w window, i, after int) (from, to int, ok bool)
 }
 
 // families are in the order in which they are tried at one position. No rule looks
@@ -85,7 +85,7 @@ type family struct {
 var families = [...]family{
 	{kind: awsKey, begins: []string{"AKIA", "ASIA"}, rest: upperNum, min: 16},
 	{kind: awsKey, begins: []string{"IQoJb3JpZ2lu", "FwoGZXIvYXdz"}, rest: base64any, min: 40}, // session tokens
-	{kind: awsSecret, begins: []string{"secret"}, fold: true, more: (*scanner).awsSecret},
+	{kind: awsSecret, begins: []string{"secret"}, fold: true, more: window.awsSecret},
 	{kind: github, begins: []string{"ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"}, rest: wordChar, min: 30},
 	{kind: gitlab, begins: []string{"glpat-", "gldt-", "glrt-", "glptt-"}, rest: base64url, min: 20},
 	{kind: slack, begins: []string{"xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-", "xoxe-", "xoxe.", "xapp-"}, rest: nameChar, min: 10},
@@ -93,23 +93,23 @@ var families = [...]family{
 	{kind: stripe, begins: []string{"sk_live_", "rk_live_"}, rest: wordChar, min: 16},
 	{kind: google, begins: []string{"AIza"}, rest: base64url, min: 35},
 	{kind: anthropic, begins: []string{"sk-ant-"}, apart: true, rest: base64url, min: 20},
-	{kind: openai, begins: []string{"sk-"}, apart: true, more: (*scanner).openai},
+	{kind: openai, begins: []string{"sk-"}, apart: true, more: window.openai},
 	{kind: npm, begins: []string{"npm_"}, rest: alnum, min: 36},
 	{kind: pypi, begins: []string{"pypi-"}, rest: base64url, min: 50},
-	{kind: jwt, begins: []string{"eyJ"}, more: (*scanner).jwt},
-	{kind: privateKey, begins: []string{"-----BEGIN"}, more: (*scanner).privateKey},
-	{kind: bearer, begins: []string{"bearer"}, fold: true, apart: true, more: (*scanner).bearer},
-	{kind: basic, begins: []string{"basic"}, fold: true, apart: true, more: (*scanner).basic},
-	{kind: userinfo, begins: []string{"://", `:\/\/`}, more: (*scanner).userinfo},
-	{kind: sendgrid, begins: []string{"SG."}, apart: true, more: (*scanner).sendgrid},
-	{kind: twilio, begins: []string{"SK" + anyHex}, apart: true, more: (*scanner).twilio},
+	{kind: jwt, begins: []string{"eyJ"}, more: window.jwt},
+	{kind: privateKey, begins: []string{"-----BEGIN"}, more: window.privateKey},
+	{kind: bearer, begins: []string{"bearer"}, fold: true, apart: true, more: window.bearer},
+	{kind: basic, begins: []string{"basic"}, fold: true, apart: true, more: window.basic},
+	{kind: userinfo, begins: []string{"://", `:\/\/`}, more: window.userinfo},
+	{kind: sendgrid, begins: []string{"SG."}, apart: true, more: window.sendgrid},
+	{kind: twilio, begins: []string{"SK" + anyHex}, apart: true, more: window.twilio},
 	{kind: azure, begins: []string{"sig="}, fold: true, apart: true, rest: tokenChar, min: 40},
 	{kind: azure, begins: []string{"AccountKey=", "SharedAccessKey="}, fold: true, rest: base64any, min: 40},
 	{kind: vault, begins: []string{"hvs.", "hvb.", "hvr."}, apart: true, rest: base64url, min: 20},
 	{kind: digitalocean, begins: []string{"dop_v1_", "doo_v1_", "dor_v1_"}, rest: hexChar, min: 40},
 	{kind: huggingface, begins: []string{"hf_"}, apart: true, rest: alnum, min: 30},
 	{kind: age, begins: []string{"AGE-SECRET-KEY-1"}, fold: true, rest: alnum, min: 40},
-	{kind: named, begins: []string{anyName + "=" + anyByte, anyName + ":" + anyByte, anyName + ">" + anyByte}, more: (*scanner).named},
+	{kind: named, begins: []string{anyName + "=" + anyByte, anyName + ":" + anyByte, anyName + ">" + anyByte}, more: window.named},
 }
 
 // These stand for sets of characters in a literal of three.
@@ -118,8 +118,6 @@ const (
 	anyName = "\x01"
 	anyByte = "\x02"
 )
-
-var tokenSlash = chars(`09AZaz__--..//\\%%`)
 
 // lead has for each of the first three bytes of a literal the families that may begin
 // with it, as bits. It is the filter in front of everything else.
@@ -141,9 +139,6 @@ var lead = func() (t [3][256]uint32) {
 	return t
 }()
 
-// nameEnd are the characters that may stand before the sign in NAME = VALUE.
-var nameEnd = chars("09AZaz__--..\"\"'' ]]")
-
 func lower(c byte) byte {
 	if c >= 'A' && c <= 'Z' {
 		return c | 0x20
@@ -153,15 +148,15 @@ func lower(c byte) byte {
 
 // find looks for a secret of the family at i. If there is none, to is the position
 // before which none begins.
-func (f *family) find(sc *scanner, i int) (from, to int, ok bool) {
-	after := f.literal(sc.text, i)
-	if after == 0 || f.apart && !sc.starts(i) {
+func (f *family) find(w window, i int) (from, to int, ok bool) {
+	after := f.literal(w.text, i)
+	if after == 0 || f.apart && !w.starts(i) {
 		return 0, 0, false
 	}
 	if f.more != nil {
-		return f.more(sc, i, after)
+		return f.more(w, i, after)
 	}
-	if end := sc.run(after, f.rest); end-after >= f.min {
+	if end := w.run(after, f.rest); end-after >= f.min {
 		return i, end, true
 	}
 	return 0, 0, false

@@ -51,6 +51,8 @@ func TestFamilies(t *testing.T) {
 		{"JWE", header + ".." + letters + "." + letters + "." + letters, "[secret:jwt]"},
 		{"PEM", "key:\n" + block + "\nend", "key:\n[secret:private-key]\nend"},
 		{"PEM on one line", strings.ReplaceAll(block, "\n", `\n`), "[secret:private-key]"},
+		{"PEM in the environment", "TLS_PRIVATE_KEY=" + block + "\nX=1", "TLS_PRIVATE_KEY=[secret:named]\nX=1"},
+		{"PEM in YAML", "private_key: " + block + "\nx: 1", "private_key: [secret:private-key]\nx: 1"},
 		{"PEM in a form", strings.ReplaceAll(strings.ReplaceAll(block, "\n", "%0A"), " ", "+"), "[secret:private-key]"},
 		{"PEM cut off", block[:80], "[secret:private-key]"},
 		{"PEM of other makes", "-----BEGIN OPENSSH " + "PRIVATE KEY-----\nx\n-----END OPENSSH PRIVATE KEY-----, -----BEGIN PGP " + "PRIVATE KEY BLOCK-----\nx", "[secret:private-key], [secret:private-key]"},
@@ -79,6 +81,9 @@ func TestFamilies(t *testing.T) {
 		{"JSON in JSON", `"{\"api-key\":\"a\\\"b\",\"n\":1}"`, `"{\"api-key\":\"[secret:named]\",\"n\":1}"`},
 		{"YAML", "db_password: hunter22", "db_password: [secret:named]"},
 		{"Go map", "map[password:hunter2 user:x]", "map[password:[secret:named] user:x]"},
+		{"Go struct", "{User:x Password:swordfish N:1}", "{User:x Password:[secret:named] N:1}"},
+		{"quotes in quotes", `password="'x y'" z`, `password="[secret:named]" z`},
+		{"values of values", "token=password=x;y", "token=[secret:named];y"},
 		{"Go assignment", `password := "x y"`, `password := "[secret:named]"`},
 		{"index", `h["X-Api-Key"] = 'x'`, `h["X-Api-Key"] = '[secret:named]'`},
 		{"markup", `<Password> a b </Password>`, `<Password> [secret:named]</Password>`},
@@ -125,7 +130,7 @@ func TestNearMisses(t *testing.T) {
 	p := policy(t, Config{})
 	for name, text := range map[string]string{
 		"AWS, one short": "AKIA" + "IOSFODNN7EXAMPL", "AWS, lower case": "akiaiosfodnn7example", "AWS secret, one short": "secret access key " + amazon[1:],
-		"AWS prose":    "the secret access key is missing from the configuration of this profile", "GitHub, short": "ghp_" + letters[:20], "GitHub, prose": "ghp_token and github_pat_ prefixes",
+		"AWS prose": "the secret access key is missing from the configuration of this profile", "GitHub, short": "ghp_" + letters[:20], "GitHub, prose": "ghp_token and github_pat_ prefixes",
 		"GitLab, short": "glpat-" + letters[:10], "Slack, short": "xoxb-abc", "Slack host": "see https://hooks.slack.com/services/", "Stripe, test": "sk_test_" + letters, "Stripe, prose": "sk_live_ keys",
 		"Google, short": "AIza" + letters[:30], "sk-, words": "sk-learn-pipeline-with-many-words", "sk-, in a word": "task-" + letters, "sk-, short": "sk-12345", "npm, prose": "npm_config_registry_of_the_user_is_not_set_here",
 		"npm, short": "npm_" + letters, "PyPI, package": "pypi-simple-index-mirror", "JWT, header alone": header, "JWT, cursor": "eyJpZCI6MTIzNDU2fQ==", "JWT, short parts": "eyJ.a.b",
@@ -137,7 +142,10 @@ func TestNearMisses(t *testing.T) {
 		"age, public": "age1" + letters + letters, "prose with a colon": "invalid token: expected a comma; password: required; unknown authorization: denied by policy",
 		"count": "max_tokens=4096&total_tokens=12", "no value": `password= , "token":"", secret:`, "blanked before": "password=[argument]", "name in the middle": "password policy=strict",
 		"other JSON": `{"path":"/etc/hosts","author":"x","pinned":true,"keys":["a"]}`, "digests": "sha256:" + hexes + hexes, "UUID": "id: 123e4567-e89b-12d3-a456-426614174000",
-		"markup": "a<b>secret", "arrow": "token -> x",
+		"markup": "a<b>secret", "placeholder": "--token <token> --verbose", "placeholder, another after it": "<token> <secret>", "type": "Map<uri, Set<sessionId>>", "empty markup": "<secret></secret>",
+		"PEM, first line quoted": "begins with ``-----BEGIN RSA " + "PRIVATE KEY-----``", "PEM, first line at the end": "begins with -----BEGIN RSA " + "PRIVATE KEY-----",
+		"ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db", "empty in quotes": `password="" secret='' "token":""  {\"token\":\"\"}`,
+		"token, prose": "nextToken: Token for the next page", "basic, short": "Basic OnB3", "arrow": "token -> x",
 	} {
 		if got, hit := p.Text(text); hit {
 			t.Errorf("%s: %q became %q", name, text, got)

@@ -64,14 +64,14 @@ func FuzzArguments(f *testing.F) {
 		if err != nil {
 			return
 		}
-		clear, redacted, _ := p.Arguments("t", json.RawMessage(schema), json.RawMessage(raw))
-		if len(clear) > maxValues || len(redacted) > maxValues {
-			t.Fatalf("%d values, %d redacted", len(clear), len(redacted))
+		shown, redacted, _ := p.Arguments("t", json.RawMessage(schema), json.RawMessage(raw))
+		if len(shown) > maxValues || len(redacted) > maxValues {
+			t.Fatalf("%d values, %d redacted", len(shown), len(redacted))
 		}
 		total := 0
-		for i, v := range clear {
-			if i > 0 && clear[i-1].Path >= v.Path {
-				t.Fatalf("%q before %q", clear[i-1].Path, v.Path)
+		for i, v := range shown {
+			if i > 0 && shown[i-1].Path >= v.Path {
+				t.Fatalf("%q before %q", shown[i-1].Path, v.Path)
 			}
 			if _, err := parsePointer(v.Path); err != nil && len(v.Path) <= maxPointer && utf8.ValidString(v.Path) {
 				t.Fatalf("path %q: %v", v.Path, err)

@@ -97,9 +97,9 @@ func TestHeldSecretsInPart(t *testing.T) {
 	secret := strings.Repeat("0123456789abcdef", 8)
 	p := policy(t, Config{Held: holding(secret + "\n")})
 	for in, want := range map[string]string{
-		"cut: " + secret[:40]:                        "cut: [secret:held]", // a longer secret is known by its first 32 bytes
-		"cut: " + secret[:31]:                        "cut: " + secret[:31],
-		"twice: " + secret + secret:                  "twice: [secret:held][secret:held]",
+		"cut: " + secret[:40]:                         "cut: [secret:held]", // a longer secret is known by its first 32 bytes
+		"cut: " + secret[:31]:                         "cut: " + secret[:31],
+		"twice: " + secret + secret:                   "twice: [secret:held][secret:held]",
 		"two " + secret + " and " + secret[:33] + "!": "two [secret:held] and [secret:held]!",
 	} {
 		if got, _ := p.Text(in); got != want {

@@ -72,8 +72,7 @@ func (p *Policy) part(s string, from, to int, hits []span) []span {
 	}
 	first := len(hits)
 	hits = p.heldIn(s[from:to], hits)
-	sc := scanner{text: s[from:to], names: &p.names, held: hits[first:]}
-	hits = sc.scan(hits)
+	hits = p.scan(s[from:to], hits, hits[first:])
 	hits = hits[:first+len(merge(hits[first:]))]
 	for i := first; i < len(hits); i++ {
 		hits[i].from += from
@@ -101,57 +100,59 @@ func merge(all []span) []span {
 	return all[:n+1]
 }
 
-// A scanner looks in one text for what has the form of a secret.
-type scanner struct {
+// A window is a text as a rule sees it that looks at one position.
+type window struct {
 	text  string
 	names *names
-	held  []span // found already, in order
-
-	// floor is the end of the last secret before the position at hand: nothing looks
-	// back beyond it, so that what is found does not change once that secret is blanked.
+	// floor is the end of the last secret before that position: no rule looks back
+	// beyond it, so that what is found does not change once that secret is blanked.
 	floor int
-	// barren are the positions before which a family has nothing to find, so that
-	// no family reads the same bytes again and again.
-	barren [32]int
 }
 
-// scan tries at each position the families of which the next three bytes could be the
-// beginning.
-func (sc *scanner) scan(hits []span) []span {
-	t, done := sc.text, sc.held
+// scan appends what has the form of a secret. It tries at each position the families
+// of which the next three bytes could be the beginning, also inside what another has
+// found: a PEM block goes on after the first word of key=-----BEGIN. Known are the held
+// secrets in the text, in order.
+func (p *Policy) scan(t string, hits, known []span) []span {
+	// Where a family has nothing more to find, so that none reads the same bytes again
+	// and again.
+	var barren [32]struct{ from, to int }
+	w := window{text: t, names: &p.names}
+	covered := 0 // end of what has been found
 	for i := 0; i+2 < len(t); {
 		candidates := lead[0][t[i]] & lead[1][t[i+1]] & lead[2][t[i+2]]
 		if candidates == 0 {
 			i++
 			continue
 		}
-		for len(done) > 0 && done[0].to <= i {
-			sc.floor = max(sc.floor, done[0].to)
-			done = done[1:]
+		for len(known) > 0 && known[0].to <= i {
+			w.floor = max(w.floor, known[0].to)
+			known = known[1:]
 		}
-		next := i + 1
+		if i >= covered {
+			w.floor = max(w.floor, covered)
+		}
 		for ; candidates != 0; candidates &= candidates - 1 {
 			f := bits.TrailingZeros32(candidates)
-			if i < sc.barren[f] {
+			if i >= barren[f].from && i < barren[f].to {
 				continue
 			}
-			from, to, ok := families[f].find(sc, i)
+			from, to, ok := families[f].find(w, i)
 			if ok {
 				hits = append(hits, span{from, to, families[f].kind})
-				next, sc.floor = to, to
-				break
+				covered = max(covered, to)
 			}
-			sc.barren[f] = max(sc.barren[f], to)
+			barren[f].from, barren[f].to = from, max(barren[f].to, to)
 		}
-		i = next
+		i++
 	}
 	return hits
 }
 
 // starts reports whether a token may begin at i: not in the middle of a word. The
 // last letter of an escape is no part of a word.
-func (sc *scanner) starts(i int) bool {
-	t := sc.text[sc.floor:i]
+func (w window) starts(i int) bool {
+	t := w.text[w.floor:i]
 	n := len(t)
 	switch {
 	case n == 0 || !wordChar[t[n-1]]:
@@ -168,38 +169,12 @@ func (sc *scanner) starts(i int) bool {
 }
 
 // run returns the end of the run of characters that begins at i.
-func (sc *scanner) run(i int, of *class) int {
-	for i < len(sc.text) && of[sc.text[i]] {
+func (w window) run(i int, of *class) int {
+	for i < len(w.text) && of[w.text[i]] {
 		i++
 	}
 	return i
 }
-
-// A class is a set of bytes.
-type class [256]bool
-
-// chars returns the class of ranges, each given by its first and last byte.
-func chars(ranges string) *class {
-	var c class
-	for i := 0; i+1 < len(ranges); i += 2 {
-		for b := int(ranges[i]); b <= int(ranges[i+1]); b++ {
-			c[b] = true
-		}
-	}
-	return &c
-}
-
-var (
-	digit     = chars("09")
-	alnum     = chars("09AZaz")
-	upperNum  = chars("09AZ")
-	hexChar   = chars("09AFaf")
-	wordChar  = chars("09AZaz__")
-	base64url = chars("09AZaz__--")
-	base64any = chars("09AZaz__--++//==")
-	tokenChar = chars("09AZaz__--++//==..~~%%")
-	nameChar  = chars("09AZaz__--..")
-)
 
 // grow makes a span end where characters end, if it was found byte by byte.
 func grow(s string, from, to int) (start, end int) {

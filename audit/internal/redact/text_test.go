@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 	"unicode/utf8"
 )
 
@@ -15,7 +14,7 @@ func TestTextIsStable(t *testing.T) {
 	t.Parallel()
 	pieces := []string{
 		"AKIA", "IOSFODNN7EXAMPLE", "ghp_", letters, "npm_", "hf_", "sk-", "sk-ant-", "SG.", ".", "eyJ", header, "dop_v1_", hexes, "SK", "hvs.", "glpat-", "xoxb-", "://", ":", "@", "/", `:\/\/`, "u", "p",
-		"-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "-----", "bearer ", "Basic ", "dTpwYXNz", "password", "=", ": ", `"`, `\"`, "'", "token", "max_tokens", " ", "\n", `\n`, "%3D", "<secret>", "</secret>",
+		"-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "-----", "bearer ", "bearer =:", "cookie:token=:", "Basic ", "dTpwYXNz", "password", "=", ": ", `"`, `\"`, "'", "token", "max_tokens", " ", "\n", `\n`, "%3D", "<secret>", "</secret>",
 		"secret access key ", amazon, "sig=", "AccountKey=", "hooks.slack.com", "[secret:held]", "[secret:", "]", "hunter2hunter2", "hunter2", "aHVudGVyMmh1bnRlcjI", "cookie: ", "é", "😀", ";", ",", "0", "_", "-", "\\", "[argument]",
 	}
 	plain, holds := policy(t, Config{}), policy(t, Config{Held: holding("hunter2hunter2", "2hunter2hu", "é😀é😀é😀", "://u:p@u:p", "EXAMPLEAKIA", "token=token")})
@@ -63,36 +62,6 @@ func hostile(size int) map[string]string {
 	return texts
 }
 
-// Twice the length takes about twice the time, for every hostile text. The measure is
-// a ratio of the best of several runs with a wide margin: quadratic time would be 16
-// times as long for four times the length.
-func TestTimeIsLinear(t *testing.T) {
-	const small, factor = 32 << 10, 4
-	p := policy(t, Config{Held: holding(strings.Repeat("a", 31)+"b", strings.Repeat("a", 100)+"b", "aaaaaaaab", "://:@://:@://:@x", "%%%%%%%%%%x", `\\\\\\\\\\x`)})
-	best := func(text string) time.Duration {
-		least := time.Hour
-		for range 4 {
-			start := time.Now()
-			p.Text(text)
-			least = min(least, time.Since(start))
-		}
-		return least
-	}
-	long := hostile(factor * small)
-	for piece, text := range hostile(small) {
-		for attempt := 0; ; attempt++ {
-			a, b := best(text), best(long[piece])
-			if b < 2*factor*a+2*time.Millisecond {
-				break
-			}
-			if attempt == 3 {
-				t.Errorf("%q: %v for %d bytes, %v for %d", piece, a, len(text), b, len(long[piece]))
-				break
-			}
-		}
-	}
-}
-
 func TestGrowthIsBounded(t *testing.T) {
 	t.Parallel()
 	p := policy(t, Config{Held: holding("aaaaaaaa")})
@@ -114,9 +83,9 @@ func TestPolicyIsSafeForConcurrentUse(t *testing.T) {
 				if got, _ := p.Text("x hunter2hunter2 ghp_" + letters); got != "x [secret:held] [secret:github]" {
 					t.Errorf("got %q", got)
 				}
-				clear, redacted, _ := p.Arguments(string(rune('a'+n%3)), schemas[i%2], []byte(`{"a":1,"b":2}`))
-				if len(clear) != 2-i%2 || len(redacted) != i%2 {
-					t.Errorf("got %v %v", clear, redacted)
+				shown, redacted, _ := p.Arguments(string(rune('a'+n%3)), schemas[i%2], []byte(`{"a":1,"b":2}`))
+				if len(shown) != 2-i%2 || len(redacted) != i%2 {
+					t.Errorf("got %v %v", shown, redacted)
 				}
 			}
 		})
