@@ -84,3 +84,15 @@ func BenchmarkGuardedCall(b *testing.B) {
 	b.Run("bare", func(b *testing.B) { run(b) })
 	b.Run("audited", func(b *testing.B) { run(b, New(Dir(filepath.Join(b.TempDir(), "audit")))) })
 }
+
+// One operation is one event, read back.
+func BenchmarkDecode(b *testing.B) {
+	_, e := pair(sample(), time.Now())
+	line := e.AppendJSON(nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Decode(line); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

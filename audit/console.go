@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/lmittmann/tint"
+
+	"github.com/mcpsec/mcpsec-go/internal/printable"
 )
 
 // Console prints events for a person to read while developing, at level debug for
@@ -110,7 +112,7 @@ func word(s string) string {
 // needs, because of tint v1.2.1: in colour it turns the four characters \x1b of a
 // text into an escape character, and without colour it drops what follows U+FFFD.
 func visible(s string) string {
-	safe := func(r rune) bool { return r != '\\' && r != utf8.RuneError && !hidden(r) }
+	safe := func(r rune) bool { return r != '\\' && r != utf8.RuneError && !printable.Hidden(r) }
 	if strings.IndexFunc(s, func(r rune) bool { return !safe(r) }) < 0 {
 		return s
 	}
@@ -119,7 +121,7 @@ func visible(s string) string {
 		if safe(r) {
 			b = utf8.AppendRune(b, r)
 		} else {
-			b = appendEscape(b, r)
+			b = printable.AppendEscape(b, r)
 		}
 	}
 	return string(b)

@@ -1,12 +1,13 @@
 package audit
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/segmentio/encoding/json"
 
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
@@ -21,14 +22,33 @@ type wireEvent struct {
 	Method    string    `json:"method"`
 	Name      string    `json:"name"`
 	Outgoing  bool      `json:"outgoing"`
-	Principal Principal `json:"principal"`
+	Principal struct {
+		Rung    string   `json:"rung"`
+		Issuer  string   `json:"issuer"`
+		Subject string   `json:"subject"`
+		Client  string   `json:"client"`
+		Tenant  string   `json:"tenant"`
+		Actors  []string `json:"actors"`
+	} `json:"principal"`
 	Untrusted struct {
 		Session string `json:"session"`
 		Client  string `json:"client"`
 	} `json:"untrusted"`
-	Source    Source `json:"source"`
-	Trace     Trace  `json:"trace"`
-	Tool      Tool   `json:"tool"`
+	Source struct {
+		Transport string `json:"transport"`
+		Address   string `json:"address"`
+	} `json:"source"`
+	Trace struct {
+		ID    string `json:"id"`
+		Span  string `json:"span"`
+		Flags string `json:"flags"`
+	} `json:"trace"`
+	Tool struct {
+		Digest   string `json:"digest"`
+		Version  string `json:"version"`
+		Code     string `json:"code"`
+		Manifest uint64 `json:"manifest"`
+	} `json:"tool"`
 	Policy    string `json:"policy"`
 	Arguments struct {
 		Bytes    int               `json:"bytes"`
@@ -38,16 +58,22 @@ type wireEvent struct {
 		Clear    map[string]string `json:"clear"`
 		Redacted []string          `json:"redacted"`
 	} `json:"arguments"`
-	Count       uint64            `json:"count"`
-	First       time.Time         `json:"first"`
-	Last        time.Time         `json:"last"`
-	Level       string            `json:"level"`
-	Decision    Decision          `json:"decision"`
-	Code        string            `json:"code"`
-	Control     string            `json:"control"`
-	Reason      string            `json:"reason"`
-	Detail      string            `json:"detail"`
-	Findings    []Finding         `json:"findings"`
+	Count    uint64    `json:"count"`
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+	Level    string    `json:"level"`
+	Decision Decision  `json:"decision"`
+	Code     string    `json:"code"`
+	Control  string    `json:"control"`
+	Reason   string    `json:"reason"`
+	Detail   string    `json:"detail"`
+	Findings []struct {
+		Control string `json:"control"`
+		Code    string `json:"code"`
+		Reason  string `json:"reason"`
+		Detail  string `json:"detail"`
+		Failed  bool   `json:"failed"`
+	} `json:"findings"`
 	Notes       map[string]string `json:"notes"`
 	Credentials []struct {
 		Name     string    `json:"name"`
@@ -57,10 +83,13 @@ type wireEvent struct {
 		Policy   string    `json:"policy"`
 		Expires  time.Time `json:"expires"`
 	} `json:"credentials"`
-	LatencyUS int64  `json:"latency_us"`
-	IsError   bool   `json:"is_error"`
-	Result    Result `json:"result"`
-	Truncated bool   `json:"truncated"`
+	LatencyUS int64 `json:"latency_us"`
+	IsError   bool  `json:"is_error"`
+	Result    struct {
+		Bytes  int    `json:"bytes"`
+		Digest string `json:"digest"`
+	} `json:"result"`
+	Truncated bool `json:"truncated"`
 }
 
 // Decode reads an event that [Event.AppendJSON] wrote, or a line of a ledger that
@@ -73,7 +102,7 @@ func Decode(line []byte) (*Event, error) {
 		return nil, fmt.Errorf("audit: not a record: %w", err)
 	}
 	var w wireEvent
-	if err := json.Unmarshal(line, &w); err != nil {
+	if _, err := json.Parse(line, &w, json.DontMatchCaseInsensitiveStructFields); err != nil {
 		return nil, fmt.Errorf("audit: not a record: %w", err)
 	}
 	if w.Kind == "" || w.Time.IsZero() {
@@ -81,16 +110,19 @@ func Decode(line []byte) (*Event, error) {
 	}
 	e := &Event{
 		Kind: w.Kind, Time: w.Time, ID: w.ID, Parent: w.Parent, Round: w.Round, Method: w.Method, Name: w.Name,
-		Outgoing: w.Outgoing, Principal: w.Principal, Session: w.Untrusted.Session, Client: w.Untrusted.Client,
-		Source: w.Source, Trace: w.Trace, Tool: w.Tool, Policy: w.Policy,
+		Outgoing: w.Outgoing, Principal: Principal(w.Principal), Session: w.Untrusted.Session, Client: w.Untrusted.Client,
+		Source: Source(w.Source), Trace: Trace(w.Trace), Tool: Tool(w.Tool), Policy: w.Policy,
 		Arguments: Arguments{
 			Bytes: w.Arguments.Bytes, Keys: w.Arguments.Keys, More: w.Arguments.More,
 			HMAC: w.Arguments.HMAC, Redacted: w.Arguments.Redacted,
 		},
 		Count: w.Count, First: w.First, Last: w.Last, Level: w.Level,
 		Decision: w.Decision, Code: w.Code, Control: w.Control, Reason: w.Reason, Detail: w.Detail,
-		Findings: w.Findings, Latency: time.Duration(w.LatencyUS) * time.Microsecond,
-		IsError: w.IsError, Result: w.Result, Truncated: w.Truncated,
+		Latency: time.Duration(w.LatencyUS) * time.Microsecond,
+		IsError: w.IsError, Result: Result(w.Result), Truncated: w.Truncated,
+	}
+	for _, f := range w.Findings {
+		e.Findings = append(e.Findings, Finding(f))
 	}
 	for path, text := range w.Arguments.Clear {
 		e.Arguments.Clear = append(e.Arguments.Clear, Value{path, text})

@@ -3,6 +3,8 @@ package audit
 import (
 	"context"
 	"strconv"
+
+	"github.com/mcpsec/mcpsec-go/internal/printable"
 )
 
 // A Record is one line of the ledger on its way to another system.
@@ -73,10 +75,10 @@ func (asLines) AppendRecord(b []byte, r *Record) ([]byte, error) {
 		return append(b, r.Line...), nil
 	}
 	b = append(b, `{"event":"checkpoint","origin":`...)
-	b = appendString(b, r.Origin)
+	b = printable.AppendString(b, r.Origin)
 	b = append(b, `,"size":`...)
 	b = strconv.AppendUint(b, r.Seq, 10)
 	b = append(b, `,"checkpoint":`...)
-	b = appendString(b, r.Checkpoint)
+	b = printable.AppendString(b, r.Checkpoint)
 	return append(b, '}'), nil
 }

@@ -4,12 +4,13 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/mcpsec/mcpsec-go/internal/printable"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 
 // AppendJSON appends the event to b as one JSON object, without a line end. The
 // object is one line of printable characters, whatever the event holds: see
-// appendString. The order of its members is fixed.
+// printable.AppendString. The order of its members is fixed.
 //
 // Members: time (RFC 3339, UTC, up to nanoseconds), event, id, parent, round,
 // method, name, outgoing; principal {rung, issuer, subject, client, tenant,
@@ -25,7 +26,7 @@ func (e *Event) AppendJSON(b []byte) []byte {
 	b = append(b, `{"time":"`...)
 	b = e.Time.UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, `","event":`...)
-	b = appendString(b, string(e.Kind))
+	b = printable.AppendString(b, string(e.Kind))
 	b = appendText(b, "id", e.ID)
 	b = appendText(b, "parent", e.Parent)
 	b = appendCount(b, "round", e.Round)
@@ -91,8 +92,8 @@ func (a *Arguments) appendJSON(b []byte) []byte {
 		if i == 0 {
 			b = append(appendName(b, "clear"), '{')
 		}
-		b = append(appendString(appendComma(b), v.Path), ':')
-		b = appendString(b, v.JSON)
+		b = append(printable.AppendString(appendComma(b), v.Path), ':')
+		b = printable.AppendString(b, v.JSON)
 		if i == len(a.Clear)-1 {
 			b = append(b, '}')
 		}
@@ -111,8 +112,8 @@ func (e *Event) appendVerdict(b []byte) []byte {
 	if len(e.Notes) > 0 {
 		b = append(appendName(b, "notes"), '{')
 		for _, n := range e.Notes {
-			b = append(appendString(appendComma(b), n.Key), ':')
-			b = appendString(b, n.Value)
+			b = append(printable.AppendString(appendComma(b), n.Key), ':')
+			b = printable.AppendString(b, n.Value)
 		}
 		b = append(b, '}')
 	}
@@ -165,7 +166,7 @@ func appendText(b []byte, name, value string) []byte {
 	if value == "" {
 		return b
 	}
-	return appendString(appendName(b, name), value)
+	return printable.AppendString(appendName(b, name), value)
 }
 
 func appendCount[T int | uint64](b []byte, name string, value T) []byte {
@@ -196,7 +197,7 @@ func appendList(b []byte, name string, values []string) []byte {
 	}
 	b = append(appendName(b, name), '[')
 	for _, v := range values {
-		b = appendString(appendComma(b), v)
+		b = printable.AppendString(appendComma(b), v)
 	}
 	return append(b, ']')
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/mcpsec/mcpsec-go/internal/printable"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 
@@ -14,7 +15,7 @@ func FuzzAppendString(f *testing.F) {
 		f.Add(attack)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		line := appendString(nil, s)
+		line := printable.AppendString(nil, s)
 		if err := mcpsec.CheckJSON(line); err != nil {
 			t.Fatalf("%v: %q", err, line)
 		}

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/mcpsec/mcpsec-go/audit"
+	"github.com/mcpsec/mcpsec-go/internal/printable"
 )
 
 // Bounds of a message, in bytes.
@@ -49,7 +50,7 @@ func (c *Config) resolve(leef bool) error {
 			*field.value = field.standard
 		}
 		if v := *field.value; len(v) > maxLabel || !utf8.ValidString(v) || strings.ContainsFunc(v, func(r rune) bool {
-			return hidden(r) || r == '|' || r == '\\'
+			return printable.Hidden(r) || r == '|' || r == '\\'
 		}) {
 			faults = append(faults, fmt.Errorf(
 				"cef: Config.%s: give at most %d bytes of printable characters, without | and \\", field.name, maxLabel))

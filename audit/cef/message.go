@@ -4,8 +4,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/mcpsec/mcpsec-go/internal/printable"
 )
 
 // A key is one field's name in both formats. A field without a name in one is not
@@ -123,7 +124,7 @@ func (m *message) escape(s string, special byte, most int) {
 			m.b = append(m.b, '\\', 'r')
 		case r == rune(special) && !m.leef:
 			m.b = append(m.b, '\\', special)
-		case r == rune(special), hidden(r), r == utf8.RuneError && size == 1,
+		case r == rune(special), printable.Hidden(r), r == utf8.RuneError && size == 1,
 			r == ' ' && (i == 0 || rest == ""),
 			r == '\\' && strings.HasPrefix(rest, "u{"):
 			m.backslash()
@@ -164,13 +165,6 @@ func (m *message) backslash() {
 		m.b = append(m.b, '\\')
 	}
 	m.b = append(m.b, '\\')
-}
-
-// hidden reports whether a character could do something else to a reader than
-// show itself, as in the ledger: see [audit.Event.AppendJSON].
-func hidden(r rune) bool {
-	return !strconv.IsPrint(r) ||
-		r >= 0x034f && unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 const ellipsis = "…"

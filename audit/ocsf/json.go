@@ -3,8 +3,8 @@ package ocsf
 import (
 	"strconv"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/mcpsec/mcpsec-go/internal/printable"
 )
 
 // A writer appends JSON. Its names need no escape. The value of a text, count or
@@ -48,7 +48,7 @@ func (w *writer) element() {
 func (w *writer) text(name, value string) {
 	if value != "" {
 		w.name(name)
-		w.b = appendString(w.b, value)
+		w.b = printable.AppendString(w.b, value)
 	}
 }
 
@@ -59,7 +59,7 @@ func (w *writer) texts(name string, values []string) {
 	w.list(name)
 	for _, v := range values {
 		w.comma()
-		w.b = appendString(w.b, v)
+		w.b = printable.AppendString(w.b, v)
 	}
 	w.end()
 }
@@ -67,8 +67,8 @@ func (w *writer) texts(name string, values []string) {
 // member is text whose name comes from outside.
 func (w *writer) member(name, value string) {
 	w.comma()
-	w.b = append(appendString(w.b, name), ':')
-	w.b = appendString(w.b, value)
+	w.b = append(printable.AppendString(w.b, name), ':')
+	w.b = printable.AppendString(w.b, value)
 }
 
 func (w *writer) int(name string, value int64) {
@@ -129,52 +129,4 @@ func (w *writer) enum(name string, l label) {
 	w.b = append(w.b, `_id":`...)
 	w.b = strconv.AppendInt(w.b, l.id, 10)
 	w.text(name, l.caption)
-}
-
-// plain marks the ASCII characters that stand for themselves in a JSON string.
-var plain = func() (t [utf8.RuneSelf]bool) {
-	for c := byte(' '); c < 0x7f; c++ {
-		t[c] = c != '"' && c != '\\'
-	}
-	return t
-}()
-
-// hidden reports whether a character could do something else to a reader than
-// show itself, as in the ledger: see [audit.Event.AppendJSON].
-func hidden(r rune) bool {
-	return !strconv.IsPrint(r) ||
-		r >= 0x034f && unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
-}
-
-// appendString appends s as a JSON string (RFC 8259) in which every hidden
-// character is escaped and every byte that is not UTF-8 has become \ufffd.
-func appendString(b []byte, s string) []byte {
-	b = append(b, '"')
-	start := 0
-	for i := 0; i < len(s); {
-		if c := s[i]; c < utf8.RuneSelf && plain[c] {
-			i++
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		if r < utf8.RuneSelf || hidden(r) || r == utf8.RuneError && size == 1 {
-			b = appendEscape(append(b, s[start:i]...), r)
-			start = i + size
-		}
-		i += size
-	}
-	return append(append(b, s[start:]...), '"')
-}
-
-func appendEscape(b []byte, r rune) []byte {
-	const digits = "0123456789abcdef"
-	switch {
-	case r == '"' || r == '\\':
-		return append(b, '\\', byte(r))
-	case r >= 0x10000: // a surrogate pair
-		r -= 0x10000
-		b = appendEscape(b, 0xd800+r>>10)
-		r = 0xdc00 + r&0x3ff
-	}
-	return append(b, '\\', 'u', digits[r>>12&15], digits[r>>8&15], digits[r>>4&15], digits[r&15])
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/mcpsec/mcpsec-go/audit"
+	"github.com/mcpsec/mcpsec-go/internal/printable"
 )
 
 // base begins an event that is no call: Base Event, with what it reports as its
@@ -120,7 +121,7 @@ const maxRaw = 65535
 func (f *Format) integrity(w *writer, r *audit.Record) {
 	if f.raw && len(r.Line) <= maxRaw {
 		w.name("raw_data")
-		w.b = appendString(w.b, string(r.Line))
+		w.b = printable.AppendString(w.b, string(r.Line))
 	}
 	prev := prevOf(r)
 	if f.schema != Preview || prev == nil {

@@ -1,4 +1,7 @@
-package audit
+// Package printable writes text that strangers chose so that a reader of a log sees
+// characters and nothing else happens: no new line, no escape sequence, no text that
+// hides or runs backwards.
+package printable
 
 import (
 	"strconv"
@@ -28,19 +31,19 @@ func plainWord(s string) bool {
 	return (w|(w+ones)|control|quote|backslash)&tops == 0
 }
 
-// hidden reports whether a character could do something else to a reader than
+// Hidden reports whether a character could do something else to a reader than
 // show itself: controls (C0, C1, DEL), line and paragraph separators, bidirectional
 // controls, zero-width and other format characters, tags (U+E0000 to U+E007F),
 // variation selectors, fillers, spaces that are not the space, private use and
 // unassigned.
-func hidden(r rune) bool {
+func Hidden(r rune) bool {
 	return !strconv.IsPrint(r) ||
 		r >= 0x034f && unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// appendString appends s as a JSON string (RFC 8259) in which every hidden
+// AppendString appends s as a JSON string (RFC 8259) in which every hidden
 // character is escaped and every byte that is not UTF-8 has become \ufffd.
-func appendString(b []byte, s string) []byte {
+func AppendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0
 	for i := 0; i < len(s); {
@@ -64,15 +67,15 @@ func appendString(b []byte, s string) []byte {
 			case '\t':
 				b = append(b, '\\', 't')
 			default:
-				b = appendEscape(b, rune(c))
+				b = AppendEscape(b, rune(c))
 			}
 			i++
 			start = i
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(s[i:])
-		if hidden(r) || r == utf8.RuneError && size == 1 {
-			b = appendEscape(append(b, s[start:i]...), r)
+		if Hidden(r) || r == utf8.RuneError && size == 1 {
+			b = AppendEscape(append(b, s[start:i]...), r)
 			start = i + size
 		}
 		i += size
@@ -80,11 +83,11 @@ func appendString(b []byte, s string) []byte {
 	return append(append(b, s[start:]...), '"')
 }
 
-// appendEscape appends \uXXXX, or a surrogate pair of two.
-func appendEscape(b []byte, r rune) []byte {
+// AppendEscape appends \uXXXX, or a surrogate pair of two.
+func AppendEscape(b []byte, r rune) []byte {
 	if r >= 0x10000 {
 		r -= 0x10000
-		b = appendEscape(b, 0xd800+r>>10)
+		b = AppendEscape(b, 0xd800+r>>10)
 		r = 0xdc00 + r&0x3ff
 	}
 	return append(b, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
