@@ -20,3 +20,5 @@ func lock(dir string) (*os.File, error) {
 	}
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // in the ledger's own folder
 }
+
+func unlock(f *os.File) error { return f.Close() }

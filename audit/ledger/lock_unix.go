@@ -26,3 +26,9 @@ func lock(dir string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// unlock gives the folder free at once. Closing alone would leave the lock with a
+// child process that is being started at this moment and has the file, too.
+func unlock(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close()) //nolint:gosec // a file descriptor
+}

@@ -138,7 +138,7 @@ func open(dir string, o Options, m media, now func() time.Time) (_ *Ledger, err 
 		if l.w.disk != nil {
 			err = errors.Join(err, l.w.disk.Close())
 		}
-		return nil, errors.Join(fail(err), l.locked.Close())
+		return nil, errors.Join(fail(err), unlock(l.locked))
 	}
 	l.saveReserve()
 	if len(l.w.toldEnd) > 0 {

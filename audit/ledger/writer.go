@@ -321,7 +321,7 @@ func (l *Ledger) finish() {
 	if w.disk != nil {
 		l.reason = errors.Join(l.reason, w.disk.Close())
 	}
-	l.reason = errors.Join(l.reason, l.locked.Close())
+	l.reason = errors.Join(l.reason, unlock(l.locked))
 	l.mu.Lock()
 	l.ended = true
 	if l.grown != nil {
