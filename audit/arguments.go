@@ -13,10 +13,10 @@ const (
 	maxKeyLen = 64 // bytes, the ellipsis of a cut name included
 )
 
-// keyNames returns the names of the top-level members, sorted: the first maxKeys
+// keyNames appends to names those of the top-level members, sorted: the first maxKeys
 // of them, and how many more there are. It reports whether names were left out or
 // cut. Its memory does not grow with the number of members.
-func keyNames(raw []byte) (names []string, more int, cut bool) {
+func keyNames(names []string, raw []byte) (_ []string, more int, cut bool) {
 	var (
 		first [maxKeys][]byte // sorted
 		n     int
@@ -56,9 +56,9 @@ func keyNames(raw []byte) (names []string, more int, cut bool) {
 		ends[i] = len(all)
 	}
 	text, start := string(all), 0
-	names = make([]string, n)
-	for i, end := range ends[:n] {
-		names[i], start = text[start:end], end
+	for _, end := range ends[:n] {
+		names = append(names, text[start:end])
+		start = end
 	}
 	return names, more, cut || more > 0
 }

@@ -32,7 +32,7 @@ func TestKeyNames(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, more, cut := keyNames([]byte(test.args))
+			got, more, cut := keyNames(nil, []byte(test.args))
 			if !slices.Equal(got, test.want) || more != test.more || cut != test.cut {
 				t.Errorf("got %q, %d more, cut %v", got, more, cut)
 			}
@@ -48,7 +48,7 @@ func TestKeyNamesAreTheFirstOfAll(t *testing.T) {
 	}
 	want := slices.Sorted(slices.Values(names))[:maxKeys]
 	for range 2 {
-		got, more, cut := keyNames([]byte(`{"` + strings.Join(names, `":0,"`) + `":0}`))
+		got, more, cut := keyNames(nil, []byte(`{"` + strings.Join(names, `":0,"`) + `":0}`))
 		if !slices.Equal(got, want) || more != len(names)-maxKeys || !cut {
 			t.Errorf("got %q, %d more", got, more)
 		}

@@ -117,8 +117,9 @@ type Event struct {
 	Truncated bool
 
 	class       ledger.Class
-	destructive bool // the tool says so of itself
-	attempted   bool // the attempt is on record
+	destructive bool      // the tool says so of itself
+	attempted   bool      // the attempt is on record
+	room        [8]string // for Arguments.Keys
 }
 
 // A Principal is who asked, as mcpsec.Principal has it.
@@ -216,7 +217,7 @@ func (l *Logger) begin(e *Event, call *mcpsec.Call, now time.Time) {
 func (l *Logger) arguments(e *Event, call *mcpsec.Call) {
 	a, cut := &e.Arguments, false
 	a.Bytes = len(call.Arguments)
-	a.Keys, a.More, cut = keyNames(call.Arguments)
+	a.Keys, a.More, cut = keyNames(e.room[:0], call.Arguments)
 	e.Truncated = e.Truncated || cut
 	if l.hmac != nil {
 		a.HMAC = l.hmac.sum(call.Arguments)

@@ -150,6 +150,9 @@ func (c *Call) Note(key, value string) {
 				return
 			}
 		}
+		if r.notes == nil {
+			r.notes = r.room[:0]
+		}
 		r.notes = append(r.notes, Note{key, value})
 	})
 }

@@ -50,6 +50,7 @@ type remembered struct {
 	keeps    []kept
 	findings []Finding
 	notes    []Note
+	room     [2]Note // for notes
 	issued   []Credential
 }
 
