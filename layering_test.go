@@ -101,7 +101,7 @@ var allowed = []string{
 	module,
 	"github.com/modelcontextprotocol/go-sdk", "github.com/google/jsonschema-go", "github.com/yosida95/uritemplate/v3",
 	"github.com/segmentio/encoding", "github.com/segmentio/asm", "golang.org/x/oauth2", "golang.org/x/sync", "golang.org/x/sys", "golang.org/x/time", // go-sdk's own
-	"github.com/lmittmann/tint", "github.com/sony/gobreaker/v2", "github.com/gowebpki/jcs",
+	"github.com/lmittmann/tint", "github.com/sony/gobreaker/v2",
 	"golang.org/x/mod", // Merkle tree and signed notes of the audit ledger
 }
 

@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/gowebpki/jcs"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpsec/mcpsec-go/internal/jcs"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 
@@ -70,7 +70,7 @@ func canonicalize(wire []byte) ([]byte, error) {
 	if err := checkNumbers(wire); err != nil {
 		return nil, err
 	}
-	return jcs.Transform(wire)
+	return jcs.Append(nil, wire)
 }
 
 // hexSum returns the hexadecimal SHA-256 of a text.

@@ -48,7 +48,7 @@ func TestKeyNamesAreTheFirstOfAll(t *testing.T) {
 	}
 	want := slices.Sorted(slices.Values(names))[:maxKeys]
 	for range 2 {
-		got, more, cut := keyNames(nil, []byte(`{"` + strings.Join(names, `":0,"`) + `":0}`))
+		got, more, cut := keyNames(nil, []byte(`{"`+strings.Join(names, `":0,"`)+`":0}`))
 		if !slices.Equal(got, want) || more != len(names)-maxKeys || !cut {
 			t.Errorf("got %q, %d more", got, more)
 		}

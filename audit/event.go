@@ -12,6 +12,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpsec/mcpsec-go/audit/internal/redact"
 	"github.com/mcpsec/mcpsec-go/audit/ledger"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
@@ -120,6 +121,7 @@ type Event struct {
 	destructive bool      // the tool says so of itself
 	attempted   bool      // the attempt is on record
 	room        [8]string // for Arguments.Keys
+	blank       *redact.Policy
 }
 
 // A Principal is who asked, as mcpsec.Principal has it.
@@ -187,7 +189,7 @@ type Finding struct {
 
 // begin takes over what is known of a call when it arrives.
 func (l *Logger) begin(e *Event, call *mcpsec.Call, now time.Time) {
-	*e = Event{Kind: Outcome, Time: now, Round: call.Round, Outgoing: call.Outgoing, Policy: l.policy}
+	*e = Event{Kind: Outcome, Time: now, Round: call.Round, Outgoing: call.Outgoing, Policy: l.policy, blank: l.redact}
 	e.ID, e.Parent = e.bounded(call.ID, maxName), e.bounded(call.Parent, maxName)
 	e.Method, e.Name = e.bounded(call.Method, maxName), e.bounded(call.Name, maxURI)
 	e.Session, e.Client = e.bounded(call.Session, maxName), e.bounded(call.Client, maxName)
@@ -231,7 +233,7 @@ func (l *Logger) arguments(e *Event, call *mcpsec.Call) {
 	}
 	clear, redacted, cut := l.redact.Arguments(call.Name, schema, call.Arguments)
 	for _, v := range clear {
-		a.Clear = append(a.Clear, Value{v.Path, v.JSON})
+		a.Clear = append(a.Clear, Value(v))
 	}
 	a.Redacted, e.Truncated = redacted, e.Truncated || cut
 }
@@ -386,6 +388,11 @@ func (e *Event) bounded(s string, limit int) string {
 		return s
 	}
 	e.Truncated = true
+	if e.blank != nil { // before the cut makes a secret unrecognisable
+		if s, _ = e.blank.Text(s[:min(len(s), 2*limit)]); len(s) <= limit {
+			return s
+		}
+	}
 	return s[:runeStart(s, limit-len(ellipsis))] + ellipsis
 }
 

@@ -37,7 +37,7 @@ func (h *Handler) Enabled(_ context.Context, level slog.Level) bool { return lev
 
 // Handle implements [slog.Handler].
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
-	e := &Event{Kind: Log, Time: r.Time, Level: r.Level.String(), Policy: h.log.policy}
+	e := &Event{Kind: Log, Time: r.Time, Level: r.Level.String(), Policy: h.log.policy, blank: h.log.redact}
 	if e.Time.IsZero() {
 		e.Time = h.log.now()
 	}

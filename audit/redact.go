@@ -27,10 +27,14 @@ func (e *Event) redact(raw json.RawMessage) {
 	var texts [2 + 2*maxFindings]*string
 	n := 0
 	add := func(s *string) {
-		if *s != "" {
-			texts[n] = s
-			n++
+		if *s == "" {
+			return
 		}
+		if len(*s) > maxText && e.blank != nil { // before the cut makes a secret unrecognisable
+			*s, _ = e.blank.Text((*s)[:min(len(*s), 2*maxText)])
+		}
+		texts[n] = s
+		n++
 	}
 	add(&e.Reason)
 	add(&e.Detail)

@@ -319,6 +319,21 @@ func TestSecretsStayOut(t *testing.T) {
 	}
 }
 
+// A secret that the bound of a text divides is blanked before it is cut.
+func TestSecretAcrossTheCut(t *testing.T) {
+	t.Parallel()
+	const secret = "ghp_0123456789abcdefghijABCDEFGHIJ012345"
+	var m memory
+	l := made(t, To(&m))
+	call := *sample()
+	call.Name = strings.Repeat("x", maxURI-30) + " " + secret
+	call.Session = strings.Repeat("x", maxName-30) + " " + secret
+	refuse(l, &call, mcpsec.Denial{Code: "test.no", Reason: strings.Repeat("x", maxText-30) + " " + secret, Detail: strings.Repeat("x", maxText-5) + " " + secret})
+	if strings.Contains(m.String(), "ghp_") {
+		t.Error(m.String())
+	}
+}
+
 func TestArgumentHMAC(t *testing.T) {
 	t.Parallel()
 	k, other := newArgumentKey("k1", make([]byte, 32)), newArgumentKey("k2", []byte(strings.Repeat("x", 32)))

@@ -66,6 +66,7 @@ func TestFamilies(t *testing.T) {
 		{"URL password without user", "redis://:hunter2@cache", "redis://[secret:userinfo]@cache"},
 		{"URL password with @", "mysql://root:p@ss@db/x", "mysql://[secret:userinfo]@db/x"},
 		{"URL password, escaped slashes", `https:\/\/u:pw@h\/x`, `https:\/\/[secret:userinfo]@h\/x`},
+		{"URL password after a URL", `x://y.hooks:\/\/u:p@h`, `x://y.hooks:\/\/[secret:userinfo]@h`},
 		{"URL password not ASCII", "amqp://u:pässwort@h", "amqp://[secret:userinfo]@h"},
 		{"SendGrid", "SG." + letters[:22] + "." + letters + "abcdefghijk", "[secret:sendgrid]"},
 		{"Twilio", "SK" + hexes, "[secret:twilio]"},
@@ -145,7 +146,7 @@ func TestNearMisses(t *testing.T) {
 		"markup": "a<b>secret", "placeholder": "--token <token> --verbose", "placeholder, another after it": "<token> <secret>", "type": "Map<uri, Set<sessionId>>", "empty markup": "<secret></secret>",
 		"PEM, first line quoted": "begins with ``-----BEGIN RSA " + "PRIVATE KEY-----``", "PEM, first line at the end": "begins with -----BEGIN RSA " + "PRIVATE KEY-----",
 		"ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db", "empty in quotes": `password="" secret='' "token":""  {\"token\":\"\"}`,
-		"token, prose": "nextToken: Token for the next page", "basic, short": "Basic OnB3", "arrow": "token -> x",
+		"token, prose": "nextToken: Token for the next page", "basic, short": "Basic OnB3", "basic, no text": "Basic //79Onh4eHh4", "arrow": "token -> x",
 	} {
 		if got, hit := p.Text(text); hit {
 			t.Errorf("%s: %q became %q", name, text, got)

@@ -60,7 +60,7 @@ func (w window) plain(name string, from int) (start, end int) {
 
 // afterColon reports whether what stands at from, without quotes, is a value. In prose
 // a colon follows secret names too ("invalid token: expected a comma"), and parts of
-// identifiers are divided by it ("arn:aws:secretsmanager:eu-west-1:…").
+// identifiers, times and addresses are divided by it ("arn:aws:secretsmanager:…").
 func (w window) afterColon(name string, before byte, sign, from int) bool {
 	if from == sign {
 		return before != ':'

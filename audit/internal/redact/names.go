@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -13,18 +15,41 @@ const maxName = 128
 
 // stems make a name secret wherever they stand in it, once case and separators are
 // gone: client_secret, dbPassword, X-Api-Key, sessionid.
-var stems = [][]byte{
-	[]byte("secret"), []byte("passw"), []byte("passphrase"), []byte("passcode"), []byte("token"), []byte("credential"),
-	[]byte("session"), []byte("cookie"), []byte("authorization"), []byte("bearer"), []byte("apikey"), []byte("accesskey"),
-	[]byte("privatekey"), []byte("signingkey"), []byte("encryptionkey"), []byte("masterkey"), []byte("connectionstring"),
-	[]byte("mnemonic"), []byte("seedphrase"),
-}
+var stems = byFirst(
+	"secret", "passw", "passphrase", "passcode", "token", "credential", "session", "cookie", "authorization", "bearer", "apikey", "accesskey",
+	"privatekey", "signingkey", "encryptionkey", "masterkey", "connectionstring", "mnemonic", "seedphrase",
+)
 
 // words make a name secret where they are one of its words only: pin, but not
 // pinned.
-var words = [][]byte{
-	[]byte("-pwd-"), []byte("-pw-"), []byte("-pass-"), []byte("-pin-"), []byte("-otp-"), []byte("-totp-"), []byte("-jwt-"), []byte("-auth-"),
-	[]byte("-sas-"), []byte("-cvv-"), []byte("-cvc-"), []byte("-creds-"), []byte("-dsn-"), []byte("-oauth-"),
+var words = byFirst("-pwd-", "-pw-", "-pass-", "-pin-", "-otp-", "-totp-", "-jwt-", "-auth-", "-sas-", "-cvv-", "-cvc-", "-creds-", "-dsn-", "-oauth-")
+
+// pieces are texts by their first letter.
+type pieces [256][]string
+
+func byFirst(all ...string) *pieces {
+	var p pieces
+	for _, s := range all {
+		c := strings.TrimPrefix(s, "-")[0]
+		p[c] = append(p[c], s)
+	}
+	return &p
+}
+
+// in reports whether one of the pieces is in a name.
+func (p *pieces) in(name []byte) bool {
+	for i, c := range name {
+		for _, s := range p[c] {
+			at := i
+			if s[0] == '-' {
+				at--
+			}
+			if at >= 0 && len(name)-at >= len(s) && string(name[at:at+len(s)]) == s {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // counts are names around "token" that count the tokens of a model.
@@ -67,23 +92,14 @@ func (n *names) secret(name string) bool {
 	}
 	var room, room2 [2*maxName + 2]byte
 	folded := fold(room[:0], name)
-	for _, list := range [...][][]byte{words, n.words} {
-		for _, w := range list {
-			if bytes.Contains(folded, w) {
-				return true
-			}
-		}
+	if words.in(folded) || slices.ContainsFunc(n.words, func(w []byte) bool { return bytes.Contains(folded, w) }) {
+		return true
 	}
 	squashed := squash(room2[:0], folded)
 	if counts[string(squashed)] {
 		return n.whole[string(squashed)]
 	}
-	for _, stem := range stems {
-		if bytes.Contains(squashed, stem) {
-			return true
-		}
-	}
-	return n.whole[string(squashed)]
+	return stems.in(squashed) || n.whole[string(squashed)]
 }
 
 // fold appends a name as lower-case words between hyphens: apiKey, API-Key, APIKey

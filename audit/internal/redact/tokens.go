@@ -200,7 +200,7 @@ func (w window) userinfo(i, after int) (from, to int, ok bool) {
 		}
 	}
 	if colon < 0 || at <= colon+1 {
-		return 0, end, false
+		return 0, end - 1, false // the colon before it may be that of the next one
 	}
 	return after, at, true
 }
