@@ -164,21 +164,27 @@ func (b *beside) Declare() mcpsec.Declaration {
 // An account is the record of one call in the making, and the context in which it
 // travels from one control to the other.
 type account struct {
-	context.Context
+	context.Context //nolint:containedctx // it is one
+
 	mu    sync.Mutex
 	event Event
 	over  bool // the outcome is being recorded
 	late  late
 }
 
-// late is the context of an outcome: it has the values of the call's and is never
-// cancelled.
+// late is the context of an outcome: it has the values of the call's, if there is
+// one, and is never cancelled.
 type late struct{ of *account }
 
 func (*late) Deadline() (time.Time, bool) { return time.Time{}, false }
 func (*late) Done() <-chan struct{}       { return nil }
 func (*late) Err() error                  { return nil }
-func (l *late) Value(key any) any         { return l.of.Value(key) }
+func (l *late) Value(key any) any {
+	if l.of == nil {
+		return nil
+	}
+	return l.of.Value(key)
+}
 
 type accountKey struct{}
 
@@ -201,24 +207,24 @@ func (o *outside) Wrap(next mcpsec.Handler) mcpsec.Handler {
 		e, start := &a.event, l.now()
 		l.begin(e, call, start)
 		returned := false
-		defer func() {
+		defer func() { //nolint:contextcheck // the account is the context
 			if !returned { // a panic outside the handler, or runtime.Goexit inside it
 				a.end()
 				e.abandon(l.now(), start)
 				_ = l.record(&a.late, e) // there is no answer left to withhold
 			}
 		}()
-		res, err = next(a, call)
+		res, err = next(a, call) //nolint:contextcheck // the account is the context
 		returned = true
 
 		a.end()
 		e.settle(call, res, err)
 		e.stamp(l.now(), start)
-		if l.flood.swallows(e) {
+		if l.flood.swallows(e) { //nolint:contextcheck // what it counts is of many calls
 			return res, err
 		}
-		if err := l.record(&a.late, e); err != nil {
-			return nil, l.refuse(&a.late, e, unavailable(e.progress(), err))
+		if err := l.record(&a.late, e); err != nil { //nolint:contextcheck // never cancelled
+			return nil, l.refuse(&a.late, e, unavailable(e.progress(), err)) //nolint:contextcheck // as above
 		}
 		return res, err
 	}

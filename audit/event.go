@@ -217,8 +217,9 @@ func (l *Logger) begin(e *Event, call *mcpsec.Call, now time.Time) {
 
 // arguments takes over what the record may know of the arguments.
 func (l *Logger) arguments(e *Event, call *mcpsec.Call) {
-	a, cut := &e.Arguments, false
+	a := &e.Arguments
 	a.Bytes = len(call.Arguments)
+	var cut bool
 	a.Keys, a.More, cut = keyNames(e.room[:0], call.Arguments)
 	e.Truncated = e.Truncated || cut
 	if l.hmac != nil {
@@ -231,8 +232,8 @@ func (l *Logger) arguments(e *Event, call *mcpsec.Call) {
 	if call.Tool != nil && call.Tool.Definition != nil {
 		schema = call.Tool.Definition.InputSchema
 	}
-	clear, redacted, cut := l.redact.Arguments(call.Name, schema, call.Arguments)
-	for _, v := range clear {
+	chosen, redacted, cut := l.redact.Arguments(call.Name, schema, call.Arguments)
+	for _, v := range chosen {
 		a.Clear = append(a.Clear, Value(v))
 	}
 	a.Redacted, e.Truncated = redacted, e.Truncated || cut

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -214,13 +213,4 @@ func dataOf(err error) string {
 func logFile(t *testing.T) string {
 	t.Helper()
 	return filepath.Join(t.TempDir(), "audit.jsonl")
-}
-
-func read(t *testing.T, path string) string {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }

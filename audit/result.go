@@ -124,7 +124,7 @@ const chunk = 4 << 10
 
 func (m *measure) text(kind byte, s string) {
 	m.start(kind, len(s))
-	for len(s) > 0 {
+	for s != "" {
 		n := min(len(s), chunk)
 		m.copy = append(m.copy[:0], s[:n]...)
 		_, _ = m.sha.Write(m.copy) // as above

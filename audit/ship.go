@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,6 +47,18 @@ func BatchOf(records, bytes int) ShipOption {
 	}
 }
 
+// Interval keeps batches that are not full apart, so that a trickle of calls does not
+// make a request each. Without it that is one second; 0 delivers at once.
+func Interval(d time.Duration) ShipOption {
+	return func(c *cargo) error {
+		if d < 0 {
+			return fmt.Errorf("Interval(%v): must not be negative", d)
+		}
+		c.interval = d
+		return nil
+	}
+}
+
 // LastMinute is how long [Logger.Close] waits for the destination to take the last
 // records. Without it that is 5 seconds. What is left then is delivered when the
 // ledger is opened again.
@@ -62,6 +75,7 @@ type cargo struct {
 	to             Destination
 	required       bool
 	records, bytes int
+	interval       time.Duration
 	lastMinute     time.Duration
 }
 
@@ -74,7 +88,7 @@ var shipName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 // letters, digits, "-" and "_". The Logger owns the destination from here on.
 func Ship(name string, to Destination, opts ...ShipOption) Option {
 	return func(c *config) error {
-		s := cargo{name: name, to: to, records: 500, bytes: 1 << 20, lastMinute: 5 * time.Second}
+		s := cargo{name: name, to: to, records: 500, bytes: 1 << 20, interval: time.Second, lastMinute: 5 * time.Second}
 		faults := []error{}
 		if !shipName.MatchString(name) {
 			faults = append(faults, fmt.Errorf("the name %q is none: use up to 64 of a-z, 0-9, - and _", name))
@@ -146,6 +160,8 @@ type ship struct {
 	fresh   bool // has never taken anything
 	scanner *ledger.Scanner
 	batch   []Record
+	size    int    // of the batch, in bytes
+	full    bool   // the last batch was as large as one may be
 	marks   uint64 // size that the last delivered checkpoint covers
 
 	mu    sync.Mutex
@@ -254,6 +270,7 @@ const (
 	deliverTimeout = 30 * time.Second
 	firstPause     = 500 * time.Millisecond
 	longestPause   = 30 * time.Second
+	lastPause      = 100 * time.Millisecond // once the ledger is closed
 )
 
 // run delivers until the ledger is closed and read to its end, or time is up.
@@ -282,12 +299,15 @@ func (s *ship) run() {
 		switch {
 		case err != nil:
 			s.failed(err)
-			if !s.rest(ctx, pause) {
+			if !s.rest(ctx, pause/4, pause) {
 				return
 			}
 			pause = min(2*pause, longestPause)
 		case more:
 			pause = firstPause
+			if !s.full && !closed && !s.rest(ctx, s.interval, s.interval) {
+				return
+			}
 		case closed:
 			return
 		default:
@@ -298,10 +318,10 @@ func (s *ship) run() {
 	}
 }
 
-// rest waits between two tries, at most as long as said and never all at the same
-// time. Close cuts it short.
-func (s *ship) rest(ctx context.Context, most time.Duration) bool {
-	timer := time.NewTimer(most/4 + rand.N(3*most/4)) //nolint:gosec // to spread load, not to keep a secret
+// rest waits between two deliveries, for a time within the bounds that differs from
+// try to try. Close cuts it short.
+func (s *ship) rest(ctx context.Context, least, most time.Duration) bool {
+	timer := time.NewTimer(least + rand.N(most-least+1)) //nolint:gosec // to spread load, not to keep a secret
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -309,7 +329,7 @@ func (s *ship) rest(ctx context.Context, most time.Duration) bool {
 	case <-s.fleet.quit:
 		select {
 		case <-timer.C:
-		case <-time.After(min(most, firstPause)):
+		case <-time.After(min(most, lastPause)):
 		case <-ctx.Done():
 		}
 		return ctx.Err() == nil
@@ -353,6 +373,7 @@ func (s *ship) deliver(ctx context.Context) (more bool, err error) {
 	}
 	s.state.Err, s.state.Since = nil, time.Time{}
 	s.mu.Unlock()
+	s.full = len(s.batch) >= s.records || s.size >= s.bytes
 	s.batch = nil
 	return true, s.save()
 }
@@ -372,8 +393,8 @@ func (s *ship) load() error {
 			return err
 		}
 	}
-	size := 0
-	for len(s.batch) < s.records && size < s.bytes {
+	s.size = 0
+	for len(s.batch) < s.records && s.size < s.bytes {
 		line, err := s.scanner.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -386,18 +407,18 @@ func (s *ship) load() error {
 			}
 			return errors.Join(err, fault)
 		}
-		switch line.Kind {
+		switch line.Kind { //nolint:exhaustive // headers are no news, and garbage is for Verify to judge
 		case ledger.Record:
 			if next := s.next(); line.Seq > next {
 				s.missed(line.Seq - next)
 			}
 			s.fresh = false
 			s.batch = append(s.batch, Record{Origin: s.ledger.Origin(), Seq: line.Seq, Line: append([]byte(nil), line.Text...)})
-			size += len(line.Text)
+			s.size += len(line.Text)
 		case ledger.Checkpoint:
 			if line.Seq > s.marks {
 				s.batch = append(s.batch, Record{Origin: s.ledger.Origin(), Seq: line.Seq, Checkpoint: line.Checkpoint})
-				size += len(line.Checkpoint)
+				s.size += len(line.Checkpoint)
 			}
 		}
 	}
@@ -406,9 +427,9 @@ func (s *ship) load() error {
 
 // next returns the number of the record that belongs behind the batch.
 func (s *ship) next() uint64 {
-	for i := len(s.batch) - 1; i >= 0; i-- {
-		if s.batch[i].Checkpoint == "" {
-			return s.batch[i].Seq + 1
+	for _, r := range slices.Backward(s.batch) {
+		if r.Checkpoint == "" {
+			return r.Seq + 1
 		}
 	}
 	s.mu.Lock()

@@ -28,7 +28,7 @@ func (s store) Record(ctx context.Context, e *Event) error {
 	buf := buffers.Get().(*[]byte) //nolint:forcetypeassert // New makes nothing else
 	*buf = e.AppendJSON((*buf)[:0])
 	entry := ledger.Entry{Object: *buf, Class: e.class}
-	switch e.Kind {
+	switch e.Kind { //nolint:exhaustive // no other kind is about one call
 	case Attempt:
 		entry.Opens = e.ID
 	case Outcome:
@@ -73,7 +73,7 @@ func (l *Logger) closeUnfinished() error {
 		e.Kind, e.Decision, e.Time = Outcome, Unknown, l.now()
 		e.Detail = fmt.Sprintf("the process ended after record %d, before the outcome of the call was recorded", u.Seq)
 		e.class = Require
-		if err := (store{l.ledger}).Record(context.Background(), e); err != nil {
+		if err := (store{l.ledger}).Record(&late{}, e); err != nil {
 			return fmt.Errorf("closing the calls that were cut off: %w", err)
 		}
 	}

@@ -145,7 +145,7 @@ func TestFloodOfRefusals(t *testing.T) {
 	}
 	counts := map[string]uint64{}
 	for _, e := range kept(t, dir) {
-		switch e.Kind {
+		switch e.Kind { //nolint:exhaustive // no others come
 		case Suppressed:
 			counts["suppressed"] += e.Count
 			if e.Principal.Subject != "auth0|alice" || e.Code != "guard.unknown_tool" || e.First.After(e.Last) {

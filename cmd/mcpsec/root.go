@@ -9,8 +9,12 @@ import (
 
 // commands are the sub-commands, in the order of the alphabet.
 var commands = []func(*app) *cobra.Command{
+	newAudit,
 	newDoctor,
 	newExplain,
+	newFreeze,
+	newStatus,
+	newThaw,
 	newVersion,
 }
 

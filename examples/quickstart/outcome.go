@@ -88,7 +88,7 @@ func (s *stage) records() error {
 	attempts := make(map[string]bool)
 	var outcomes, refusals int
 	for _, e := range events {
-		switch e.Kind {
+		switch e.Kind { //nolint:exhaustive // what concerns no call is not shown
 		case audit.Attempt:
 			attempts[e.ID] = true
 		case audit.Outcome:
