@@ -7,94 +7,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
-
-// A Trip says when the circuit breaker of a tool opens. The zero value means the
-// defaults.
-//
-// A failure is an error of the handler that is no refusal, a panic in it, and the
-// end of its deadline. Neither failure nor success is what the caller brought
-// about: a [mcpsec.Denial], a call the caller cancelled, error -32602 (invalid
-// params), and a result with isError.
-type Trip struct {
-	// Failures in a row open the breaker. 0 means DefaultFailures.
-	Failures uint32
-	// OpenFor is how long the breaker stays open before one call at a time is let
-	// through to try. 0 means DefaultOpenFor.
-	OpenFor time.Duration
-	// CountToolErrors counts results with isError as failures. Bad arguments give
-	// such results too, so with it any caller can open the breaker for all. Without
-	// it an error that a typed handler returns, which the SDK turns into such a
-	// result, opens nothing.
-	CountToolErrors bool
-}
-
-// trialHint is what a caller is told to wait while another tries the tool.
-const trialHint = time.Second
-
-// trialLease bounds a trial whose context has no deadline.
-const trialLease = 5 * time.Minute
-
-// breakers is the control of StageBudget that keeps a breaker for each tool.
-type breakers struct {
-	trip Trip
-
-	mu     sync.RWMutex
-	byTool map[string]*breaker
-}
-
-var _ mcpsec.Declarer = (*breakers)(nil)
-
-func newBreakers(t Trip) *breakers {
-	if t.Failures == 0 {
-		t.Failures = DefaultFailures
-	}
-	if t.OpenFor == 0 {
-		t.OpenFor = DefaultOpenFor
-	}
-	return &breakers{trip: t, byTool: make(map[string]*breaker)}
-}
-
-func (b *breakers) Declare() mcpsec.Declaration {
-	return mcpsec.Declaration{Name: "ratelimit.breaker", Stage: mcpsec.StageBudget}
-}
-
-func (b *breakers) Wrap(next mcpsec.Handler) mcpsec.Handler {
-	return func(ctx context.Context, call *mcpsec.Call) (res mcp.Result, err error) {
-		// Names the server does not offer get no breaker, and so take no memory.
-		if call.Method != "tools/call" || call.Tool == nil {
-			return next(ctx, call)
-		}
-		report, d := b.of(call.Tool.Name).allow(ctx)
-		if d != nil {
-			return nil, d
-		}
-		outcome := errFailed // of a call that panics
-		defer func() { report(outcome) }()
-		res, err = next(ctx, call)
-		outcome = b.trip.judge(ctx, res, err)
-		return res, err
-	}
-}
-
-func (b *breakers) of(tool string) *breaker {
-	b.mu.RLock()
-	one := b.byTool[tool]
-	b.mu.RUnlock()
-	if one != nil {
-		return one
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.byTool[tool] == nil {
-		b.byTool[tool] = newBreaker(b.trip)
-	}
-	return b.byTool[tool]
-}
 
 // How a call ended, for the breaker; nil is success.
 var (
@@ -102,96 +18,128 @@ var (
 	errNeutral = errors.New("says nothing of the tool")
 )
 
-// breaker is the breaker of one tool: gobreaker's, with a lease on trial calls and
-// the time at which it will let one through.
+// breaker is the breaker of one tool or one upstream: gobreaker's, with the calls
+// under way, so that those that hang are judged before they end, and the time at
+// which it will let one through.
 type breaker struct {
-	cb      *gobreaker.TwoStepCircuitBreaker[struct{}]
-	start   time.Time
+	name string // of the tool or the upstream
+	what string // "tool" or "upstream"
+	trip Trip
+	cb   *gobreaker.TwoStepCircuitBreaker[struct{}]
+
+	mu      sync.Mutex
+	running map[*attempt]struct{}
+	due     time.Time // no attempt is overdue before
+
 	closed  atomic.Bool
-	reopens atomic.Int64 // nanoseconds after start
-
-	mu     sync.Mutex
-	trials map[*trial]struct{}
+	state   sync.Mutex // taken inside gobreaker's own lock
+	reopens time.Time
+	changed time.Time
+	opened  int64
 }
 
-// A trial is a call let through while the breaker was not closed.
-type trial struct {
+// An attempt is a call under way.
+type attempt struct {
 	done  func(error)
+	since time.Time
 	until time.Time
+	// timeout says whose limit until is: the deadline of the call, or Slow.
+	timeout bool
 }
 
-func newBreaker(t Trip) *breaker {
-	b := &breaker{start: time.Now(), trials: make(map[*trial]struct{})}
+func newBreaker(what, name string, t Trip) *breaker {
+	b := &breaker{name: name, what: what, trip: t, running: make(map[*attempt]struct{}), changed: time.Now()}
 	b.closed.Store(true)
-	b.cb = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		MaxRequests: 1,
+	s := gobreaker.Settings{
+		MaxRequests: t.Trials,
 		Timeout:     t.OpenFor,
-		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= t.Failures },
+		ReadyToTrip: t.ready,
 		IsExcluded:  func(err error) bool { return errors.Is(err, errNeutral) },
 		OnStateChange: func(_ string, _, to gobreaker.State) {
-			if to == gobreaker.StateOpen {
-				// gobreaker lets a call pass only after its time, not at it.
-				b.reopens.Store(int64(time.Since(b.start) + t.OpenFor + 1))
-			}
+			b.state.Lock()
+			defer b.state.Unlock()
+			b.changed = time.Now()
 			b.closed.Store(to == gobreaker.StateClosed)
+			if to == gobreaker.StateOpen {
+				b.opened++
+				// gobreaker lets a call pass only after its time, not at it.
+				b.reopens = b.changed.Add(t.OpenFor + 1)
+			}
 		},
-	})
+	}
+	if t.Percent > 0 {
+		s.Interval, s.BucketPeriod = t.Window, t.Window/windowBuckets
+	}
+	b.cb = gobreaker.NewTwoStepCircuitBreaker[struct{}](s)
 	return b
 }
 
-// allow lets a call through, and returns what must be told how it ended, or
-// refuses it.
-func (b *breaker) allow(ctx context.Context) (report func(error), d *mcpsec.Denial) {
+// allow lets a call through, or refuses it. The attempt must be told how it ended.
+func (b *breaker) allow(ctx context.Context) (*attempt, *mcpsec.Denial) {
+	now := time.Now()
+	b.expire(now)
 	done, err := b.cb.Allow()
-	if errors.Is(err, gobreaker.ErrTooManyRequests) && b.expire(time.Now()) {
-		done, err = b.cb.Allow()
-	}
 	switch {
 	case errors.Is(err, gobreaker.ErrOpenState):
-		wait := max(1, time.Duration(b.reopens.Load())-time.Since(b.start))
-		return nil, codeBreakerOpen.Deny("the tool fails and is out of service; retry in " + inWords(wait)).After(wait)
+		b.state.Lock()
+		wait := max(1, b.reopens.Sub(now))
+		b.state.Unlock()
+		return nil, codeBreakerOpen.Deny("the " + b.what + " fails and is out of service; retry in " + inWords(wait)).After(wait)
 	case err != nil:
-		return nil, codeBreakerOpen.Deny("the tool failed and is being tried again; retry in " + inWords(trialHint)).After(trialHint)
-	case b.closed.Load():
-		return done, nil
+		return nil, codeBreakerOpen.Deny("the " + b.what + " failed and is being tried again; retry in " + inWords(trialHint)).After(trialHint)
 	}
-	return b.try(ctx, done), nil
-}
-
-// try leases the breaker to a trial. gobreaker waits for its one trial for ever, so
-// a handler that hangs and ignores its context would keep the tool out of service.
-// A call that slipped in as the breaker opened is taken for a trial too, which does
-// no harm: gobreaker ignores what it reports.
-func (b *breaker) try(ctx context.Context, done func(error)) func(error) {
-	t := &trial{done: done, until: time.Now().Add(trialLease)}
+	a := &attempt{done: done, since: now, until: now.Add(trialLease), timeout: true}
 	if deadline, ok := ctx.Deadline(); ok {
-		t.until = deadline
+		a.until = deadline
+	}
+	if slow := now.Add(b.trip.Slow); b.trip.Slow > 0 && !slow.After(a.until) {
+		a.until, a.timeout = slow, false
 	}
 	b.mu.Lock()
-	b.trials[t] = struct{}{}
+	b.running[a] = struct{}{}
+	if b.due.IsZero() || a.until.Before(b.due) {
+		b.due = a.until
+	}
 	b.mu.Unlock()
-	return func(outcome error) {
-		b.mu.Lock()
-		_, mine := b.trials[t]
-		delete(b.trials, t)
-		b.mu.Unlock()
-		if mine {
-			done(outcome)
-		}
+	return a, nil
+}
+
+// report ends an attempt. One that was judged before changes nothing.
+func (b *breaker) report(a *attempt, outcome error) {
+	if b.trip.Slow > 0 && !errors.Is(outcome, errNeutral) && time.Since(a.since) > b.trip.Slow {
+		outcome = errFailed
+	}
+	b.mu.Lock()
+	_, mine := b.running[a]
+	delete(b.running, a)
+	b.mu.Unlock()
+	if mine {
+		a.done(outcome)
 	}
 }
 
-// expire reports trials as failed that have outlived their deadline, and whether
-// there were any. It runs when a call meets a trial, so no timer is needed.
-func (b *breaker) expire(now time.Time) (found bool) {
+// expire judges attempts that should have ended. gobreaker waits for ever for a call
+// it let through, so a handler that hangs and ignores its context would never open a
+// breaker, and as a trial would keep its tool out of service. It runs when a call
+// comes, so no timer is needed.
+func (b *breaker) expire(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for t := range b.trials {
-		if now.After(t.until) {
-			delete(b.trials, t)
-			t.done(errFailed)
-			found = true
+	if b.due.IsZero() || !now.After(b.due) {
+		return
+	}
+	b.due = time.Time{}
+	for a := range b.running {
+		switch {
+		case now.After(a.until):
+			delete(b.running, a)
+			if a.timeout && b.trip.IgnoreTimeouts {
+				a.done(errNeutral)
+			} else {
+				a.done(errFailed)
+			}
+		case b.due.IsZero() || a.until.Before(b.due):
+			b.due = a.until
 		}
 	}
-	return found
 }

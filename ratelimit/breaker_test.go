@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,11 +18,11 @@ import (
 // A tool whose next answer can be set.
 type fickle struct {
 	answer func(ctx context.Context) (*mcp.CallToolResult, error)
-	runs   int
+	runs   atomic.Int32
 }
 
 func (f *fickle) handle(ctx context.Context, _ *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-	f.runs++
+	f.runs.Add(1)
 	return f.answer(ctx)
 }
 
@@ -97,8 +98,8 @@ func TestBreakerOpensHalfOpensAndCloses(t *testing.T) {
 		f.answer = works
 		want(t, "second trial", call(ctx), "ok")
 		want(t, "closed again", call(ctx), "ok")
-		if f.runs != DefaultFailures+3 {
-			t.Errorf("the tool ran %d times", f.runs)
+		if f.runs.Load() != DefaultFailures+3 {
+			t.Errorf("the tool ran %d times", f.runs.Load())
 		}
 	})
 }

@@ -8,24 +8,31 @@ import (
 
 // config is what the options of New add up to.
 type config struct {
-	rates     [scopes]*limit
+	rates     []Rate
 	unlimited bool // no limit on principals
 	calls     slots
 	listeners slots
+	line      queueing
 	trip      *Trip // nil without breaker
+	upstreams []upstream
+	ceilings  []Ceiling
+	tariffs   []Tariff
+	surge     int
+	loop      *Loop
+	store     Store
+	dir       string
 	maxKeys   int
-	clock     func() time.Time
+	clock     func() time.Time // nil means time.Now
 
 	given map[string]fmt.Stringer
 }
 
 func newConfig() *config {
 	return &config{
-		calls:     slots{DefaultInFlight, DefaultInFlightTotal},
-		listeners: slots{DefaultListeners, DefaultListenersTotal},
+		calls:     slots{DefaultInFlight, 0, DefaultInFlightTotal},
+		listeners: slots{DefaultListeners, DefaultListenersTotal, DefaultListenersTotal},
 		trip:      &Trip{},
 		maxKeys:   DefaultMaxKeys,
-		clock:     time.Now,
 		given:     make(map[string]fmt.Stringer),
 	}
 }
@@ -40,12 +47,60 @@ func (c *config) read(opts []Option) error {
 		}
 		faults = append(faults, o.apply(c))
 	}
-	for _, s := range [...]scope{perPrincipal, perPrincipalAndTool} {
-		if l := c.rates[s]; l != nil && c.unlimited {
-			faults = append(faults, fmt.Errorf("%s contradicts WithoutPrincipalRate(): keep one of them", l.name))
+	for _, r := range c.rates {
+		if c.unlimited && r.boundsPrincipals() {
+			faults = append(faults, fmt.Errorf("%v contradicts WithoutPrincipalRate(): keep one of them", r))
 		}
 	}
+	if len(c.rates)+1 > maxLimits {
+		faults = append(faults, fmt.Errorf("%d rates: give at most %d", len(c.rates), maxLimits-1))
+	}
+	if len(c.ceilings) > maxReservations {
+		faults = append(faults, fmt.Errorf("%d budgets: give at most %d", len(c.ceilings), maxReservations))
+	}
+	faults = append(faults, c.checkUnits(), c.checkUpstreams())
 	return errors.Join(faults...)
+}
+
+// checkUnits refuses a budget that nothing is booked on, and a price that nothing
+// limits: each looks like protection and is none.
+func (c *config) checkUnits() error {
+	budgeted, priced := make(map[string]bool), make(map[string]bool)
+	var faults []error
+	for _, one := range c.ceilings {
+		budgeted[one.limit.Unit] = true
+	}
+	for _, t := range c.tariffs {
+		priced[t.fixed.Unit] = true
+		if !budgeted[t.fixed.Unit] {
+			faults = append(faults, fmt.Errorf("%v is in %s, and no budget is: add one", t, t.fixed.Unit))
+		}
+	}
+	for _, one := range c.ceilings {
+		if !priced[one.limit.Unit] {
+			faults = append(faults, fmt.Errorf("%v is in %s, and nothing has a price in it: add Price(AnyTool, ...)", one, one.limit.Unit))
+		}
+	}
+	if c.surge > 0 && len(c.ceilings) == 0 {
+		faults = append(faults, errors.New("SpendSurge watches what is spent: add a budget and prices"))
+	}
+	return errors.Join(faults...)
+}
+
+func (c *config) checkUpstreams() error {
+	if len(c.upstreams) > 0 && c.trip == nil {
+		return errors.New("Upstream needs a breaker: leave WithoutBreaker out")
+	}
+	of := make(map[string]string)
+	for _, u := range c.upstreams {
+		for _, tool := range u.tools {
+			if before, taken := of[tool]; taken {
+				return fmt.Errorf("Upstream(%q): tool %q belongs to upstream %q already", u.name, tool, before)
+			}
+			of[tool] = u.name
+		}
+	}
+	return nil
 }
 
 // once refuses a second option of a kind.
@@ -57,17 +112,30 @@ func (c *config) once(kind string, o fmt.Stringer) error {
 	return nil
 }
 
+// stopwatch returns the time since now. That of the system is read on the monotonic
+// clock alone, which takes half as long as time.Now.
+func (c *config) stopwatch() func() time.Duration {
+	if c.clock == nil {
+		start := time.Now()
+		return func() time.Duration { return time.Since(start) }
+	}
+	start := c.clock()
+	return func() time.Duration { return c.clock().Sub(start) }
+}
+
 // limits returns the rates in force. The default stands until a limit is given
 // that bounds each principal in all it does; PerTool alone bounds none.
-func (c *config) limits() (all []limit) {
-	if c.rates[perPrincipal] == nil && c.rates[perPrincipalAndTool] == nil && !c.unlimited {
-		l, _ := PerPrincipalAndTool(DefaultCalls, DefaultPer).Burst(DefaultBurst).limit() // constants cannot fail
-		c.rates[perPrincipalAndTool] = &l
+func (c *config) limits() []limit {
+	var all []limit
+	bounded := c.unlimited
+	for _, r := range c.rates {
+		l, _ := r.limit() // checked by apply
+		all = append(all, l)
+		bounded = bounded || r.boundsPrincipals()
 	}
-	for _, l := range c.rates {
-		if l != nil {
-			all = append(all, *l)
-		}
+	if !bounded {
+		l, _ := PerPrincipalAndTool(DefaultCalls, DefaultPer).Burst(DefaultBurst).limit() // constants cannot fail
+		all = append(all, l)
 	}
 	return all
 }

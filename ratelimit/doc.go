@@ -1,28 +1,37 @@
 // Package ratelimit keeps one caller, one tool or one broken upstream from taking
-// a server down: rates, calls in flight, and a circuit breaker for each tool.
+// a server down, or running up its bill: rates, calls in flight, a circuit breaker
+// for each tool, budgets in money or any other unit, and a kill switch.
 //
 //	guard, err := mcpsec.New(ratelimit.New())
 //
 // is in force with limits that suit a server for people and their agents:
 //
 //   - 120 calls a minute for each principal and tool, 30 of them at once;
-//   - 16 calls in flight for each principal, 128 for the whole server;
+//   - 16 calls in flight for each principal, 64 of each tool, 128 for the whole server;
 //   - 4 open subscriptions/listen streams for each principal, 1024 in all;
 //   - a tool that fails 5 times in a row rests for 30 seconds, then one call tries
-//     whether it works again.
+//     whether it works again;
+//   - [Limiter.Switch] stops a principal, a tool or everything.
 //
-// An option replaces the default of its kind:
+// An option replaces the default of its kind, or adds what is off by default:
 //
 //	ratelimit.New(
 //		ratelimit.PerPrincipal(600, time.Hour).Burst(60),
 //		ratelimit.PerTool(1000, time.Minute),
 //		ratelimit.InFlight(4, 64),
-//		ratelimit.Breaker(ratelimit.Trip{Failures: 3, OpenFor: time.Minute}),
+//		ratelimit.Queue(8, 64, 5*time.Second),
+//		ratelimit.Breaker(ratelimit.Trip{Failures: 3, Slow: 10 * time.Second}),
+//		ratelimit.Upstream("github", "list_issues", "create_issue"),
+//		ratelimit.Budget("$5/day").PerPrincipal(), ratelimit.Budget("$100/month"),
+//		ratelimit.Price("search", "$0.01").Reported("$0.05"),
+//		ratelimit.Loops(ratelimit.Loop{}),
+//		ratelimit.StateDir("/var/lib/mcp"),
 //	)
 //
-// [New] returns one [mcpsec.Set] with three controls, which the guard sorts to
-// their stages: the rate before authorisation, so that guessing is slow, and
-// calls in flight and breaker after it, so that only what would run takes a slot.
+// [New] returns one [mcpsec.Set] of controls, which the guard sorts to their stages:
+// the rate before authorisation, so that guessing is slow; the switch beside it; loops,
+// calls in flight, breaker and budget after it, so that only what would run takes a
+// slot or money.
 //
 // # What counts
 //
@@ -38,28 +47,69 @@
 //
 // A principal is a [mcpsec.Principal]; all anonymous callers are one.
 //
+// # Budgets
+//
+// What a call may cost at most is reserved on every budget that applies, in one step
+// or not at all, and settled when it has ended. A handler reports what only it knows
+// with [Charge]. What a call cost beyond what was reserved is debt: later calls wait
+// until it is worked off, one limit's worth in each window. Every message that runs
+// the handler pays, each round of a multi-round-trip call too, and a second run of the
+// handler within one message. Sampling and elicitation have prices of their own and
+// are paid for from the same accounts as the call that asks. Amounts are whole
+// numbers of millionths; nothing is rounded in the caller's favour. A reservation that
+// is not settled by half a minute after the call's deadline, for example because the
+// process died, has been spent.
+//
+// # Several processes
+//
+// Rates and budgets are counted in the process, unless [Shared] names a [Store].
+// Calls in flight, breakers and loops always are. [Outage] says for each limit what
+// it means while the store does not answer; the default refuses.
+//
+// # The kill switch
+//
+// [StateDir] names a directory in which freeze.json says what is frozen. It survives
+// restarts, and the command line (mcpsec freeze, thaw, status) reaches a running
+// server through it within a second of its next call. A file that cannot be read or
+// understood, or that has gone, freezes everything.
+//
 // # What it stops
 //
 // A flood by one principal that starves the others; a flood of fresh principals
 // that makes the table of buckets grow, or that drives a busy one out of it to
 // win it a new burst; retries that come a moment too early and cost a refusal
 // each, since every rate refusal says how long to wait; handlers and streams that
-// pile up; a failing upstream that is called again and again; a trial call that
-// hangs and would keep its tool out of service.
+// pile up; a principal that fills the queue; a failing, slow or hanging tool that is
+// called again and again, also while its calls still hang; a trial call that hangs and
+// would keep its tool out of service; calls at the same time that each see the same
+// money left; reports that come too late or are repeated; an agent that goes round in
+// circles, or suddenly spends far more than it used to, where that is asked for.
 //
 // # What it does not stop
 //
-//   - It counts in one process. Behind a load balancer with N replicas, the limits
-//     are N times as high, and a restart forgets them.
-//   - It counts calls, not their price: there are no money or token budgets yet.
+//   - Without a Store it counts in one process: behind a load balancer with N
+//     replicas the limits are N times as high, and a restart forgets rates, budgets
+//     and debts. Only the switch survives one.
+//   - A budget is as good as its prices. What no price foresees and no handler
+//     reports costs nothing here, resources and prompts among it; what a call spends beyond its reservation has been
+//     spent when it is booked. The overrun of one call is not bounded: the calls that
+//     run at that moment can each overrun.
 //   - Whoever has many principals, for example many addresses, has many buckets.
-//     Only PerTool and the totals of InFlight and Listeners bound all of them
-//     together, and those a flood can use up for everybody.
+//     Only PerTool, PerServer, budgets of the server and the totals of InFlight, Queue
+//     and Listeners bound all of them together, and those a flood can use up for
+//     everybody.
 //   - Anonymous callers starve each other: give them an identity.
 //   - A caller who can make a tool panic or run into its deadline, again and again
 //     with nothing between, opens the breaker for everybody. Bad arguments do not,
 //     unless Trip.CountToolErrors is set.
+//   - Freezing does not stop a handler that runs already; it may only ask the client
+//     nothing more. Whoever may write the state directory may thaw.
+//   - Loops are recognised by the calls of one principal in one process. One who
+//     varies the arguments, or calls a third tool in between, is not: that is for
+//     rates and budgets. SpendSurge does not know principals who spend much from the
+//     beginning on.
+//   - While the shared store is down, LocalShare starts from nothing spent, and
+//     lets each process pass one call at least.
 //   - Pings, and bytes and connections before a message is complete, are left to
 //     the transport.
-//   - Nothing queues. A refused call is gone; the caller comes again.
 package ratelimit

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -13,7 +13,7 @@ import (
 )
 
 // slots are how many calls may run at the same time.
-type slots struct{ perPrincipal, total int }
+type slots struct{ perPrincipal, perTool, total int }
 
 func (s slots) check(instead string) error {
 	if s.perPrincipal < 1 || s.total < 1 {
@@ -25,19 +25,38 @@ func (s slots) check(instead string) error {
 	return nil
 }
 
+// queueing is how many calls may wait for a slot, and how long. The zero value lets
+// none wait.
+type queueing struct {
+	perPrincipal, total int
+	wait                time.Duration
+}
+
+// maxQueue bounds what a call that ends has to look through.
+const maxQueue = 4096
+
+func (q queueing) check() error {
+	switch {
+	case q.perPrincipal < 1 || q.total < q.perPrincipal:
+		return errors.New("let at least 1 wait, and all together no fewer than one principal: the order is perPrincipal, total")
+	case q.total > maxQueue:
+		return fmt.Errorf("let at most %d wait", maxQueue)
+	case q.wait <= 0:
+		return errors.New("the longest wait must be positive; without Queue nothing waits")
+	}
+	return nil
+}
+
 // inFlight is the control of StageBudget that counts running calls. A call that
-// finds no slot is refused at once. Its slot is given back when the call has ended,
-// however it ends; a handler that ignores its context keeps it, because what it
-// uses is still in use.
-type inFlight struct{ calls, listeners gate }
+// finds no slot waits in the queue, if there is one, or is refused at once. Its slot
+// is given back when the call has ended, however it ends; a handler that ignores its
+// context keeps it, because what it uses is still in use.
+type inFlight struct{ calls, listeners *gate }
 
 var _ mcpsec.Declarer = (*inFlight)(nil)
 
-func newInFlight(calls, listeners slots) *inFlight {
-	return &inFlight{
-		calls:     gate{max: calls, what: "calls at once", busy: make(map[string]int)},
-		listeners: gate{max: listeners, what: "open subscription streams", busy: make(map[string]int)},
-	}
+func newInFlight(calls, listeners slots, q queueing) *inFlight {
+	return &inFlight{newGate("calls at once", calls, q), newGate("open subscription streams", listeners, queueing{})}
 }
 
 func (f *inFlight) Declare() mcpsec.Declaration {
@@ -50,11 +69,14 @@ func (f *inFlight) Wrap(next mcpsec.Handler) mcpsec.Handler {
 		if g == nil {
 			return next(ctx, call)
 		}
-		key := call.Principal.Key()
-		if d := g.enter(key); d != nil {
+		key, tool := call.Principal.Key(), ""
+		if call.Method == methodCallTool && call.Tool != nil {
+			tool = call.Tool.Name
+		}
+		if d := g.enter(ctx, key, tool); d != nil {
 			return nil, d
 		}
-		defer g.leave(key)
+		defer g.leave(key, tool)
 		return next(ctx, call)
 	}
 }
@@ -67,45 +89,8 @@ func (f *inFlight) gate(call *mcpsec.Call) *gate {
 	switch {
 	case call.Outgoing, call.Parent != "", call.Method == "ping", strings.HasPrefix(call.Method, "notifications/"):
 		return nil
-	case call.Method == "subscriptions/listen":
-		return &f.listeners
+	case call.Method == methodListen:
+		return f.listeners
 	}
-	return &f.calls
-}
-
-// A gate counts those inside. Its memory is bounded by their number.
-type gate struct {
-	max  slots
-	what string
-
-	mu    sync.Mutex
-	total int
-	busy  map[string]int // by principal; no entry is 0
-}
-
-func (g *gate) enter(key string) *mcpsec.Denial {
-	g.mu.Lock()
-	mine, total := g.busy[key], g.total
-	free := mine < g.max.perPrincipal && total < g.max.total
-	if free {
-		g.busy[key]++
-		g.total++
-	}
-	g.mu.Unlock()
-	switch {
-	case free:
-		return nil
-	case mine >= g.max.perPrincipal:
-		return codeInFlight.Deny(fmt.Sprintf("too many %s: at most %d for one principal", g.what, g.max.perPrincipal))
-	}
-	return codeInFlight.Deny(fmt.Sprintf("the server is busy: at most %d %s", g.max.total, g.what))
-}
-
-func (g *gate) leave(key string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.total--
-	if g.busy[key]--; g.busy[key] == 0 {
-		delete(g.busy, key)
-	}
+	return f.calls
 }

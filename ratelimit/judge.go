@@ -37,6 +37,12 @@ func (t Trip) judge(ctx context.Context, res mcp.Result, err error) error {
 			return errNeutral
 		}
 	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return t.timeout()
+	}
+	if t.IgnoreErrors {
+		return errNeutral
+	}
 	return errFailed
 }
 
@@ -50,9 +56,16 @@ func (t Trip) judgeResult(ctx context.Context, res mcp.Result) error {
 	case !r.IsError:
 		return nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded): // a typed handler that ran out of time
-		return errFailed
+		return t.timeout()
 	case t.CountToolErrors && ctx.Err() == nil:
 		return errFailed
 	}
 	return errNeutral
+}
+
+func (t Trip) timeout() error {
+	if t.IgnoreTimeouts {
+		return errNeutral
+	}
+	return errFailed
 }

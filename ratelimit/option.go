@@ -4,21 +4,25 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
 // The defaults of [New].
 const (
-	DefaultCalls          = 120 // in DefaultPer, per principal and tool
-	DefaultPer            = time.Minute
-	DefaultBurst          = 30
-	DefaultInFlight       = 16  // calls per principal
-	DefaultInFlightTotal  = 128 // calls of all principals
-	DefaultListeners      = 4   // subscriptions/listen streams per principal
-	DefaultListenersTotal = 1024
-	DefaultFailures       = 5
-	DefaultOpenFor        = 30 * time.Second
-	DefaultMaxKeys        = 100_000
+	DefaultCalls           = 120 // in DefaultPer, per principal and tool
+	DefaultPer             = time.Minute
+	DefaultBurst           = 30
+	DefaultInFlight        = 16  // calls per principal
+	DefaultInFlightPerTool = 64  // calls of one tool, or half of the total if that is more
+	DefaultInFlightTotal   = 128 // calls of all principals
+	DefaultListeners       = 4   // subscriptions/listen streams per principal
+	DefaultListenersTotal  = 1024
+	DefaultFailures        = 5
+	DefaultOpenFor         = 30 * time.Second
+	DefaultWindow          = 30 * time.Second // of Trip.Percent
+	DefaultMinCalls        = 10
+	DefaultMaxKeys         = 100_000
 )
 
 // An Option changes one default of [New]. The same kind of option given twice is
@@ -27,89 +31,7 @@ type Option interface {
 	apply(c *config) error
 }
 
-// A Rate is an [Option] that limits how often calls are made. Its zero value is no
-// limit that New accepts.
-//
-// It is the generic cell rate algorithm (ITU-T I.371, annex A): n calls each per
-// on average, evenly refilled and not window by window, and up to a burst of them
-// at once. Over any stretch of time t it lets at most burst + t·n/per calls pass.
-type Rate struct {
-	scope scope
-	n     int
-	per   time.Duration
-	burst *int
-}
-
-// PerPrincipal limits all that one principal does. What the server asks the client
-// on the principal's behalf is held to the same rate, but does not use it up. It
-// replaces the default limit per principal and tool.
-func PerPrincipal(n int, per time.Duration) Rate { return Rate{perPrincipal, n, per, nil} }
-
-// PerTool limits the calls of one tool by all principals together, for a tool that
-// is costly whoever calls it. Since one principal can use it up, it stands beside
-// the limits of principals and replaces none of them.
-func PerTool(n int, per time.Duration) Rate { return Rate{perTool, n, per, nil} }
-
-// PerPrincipalAndTool limits the calls of each tool by each principal. Methods
-// other than tools/call are limited as if each were a tool. It replaces the
-// default, which is of this kind.
-func PerPrincipalAndTool(n int, per time.Duration) Rate {
-	return Rate{perPrincipalAndTool, n, per, nil}
-}
-
-// Burst returns the rate with another burst: how many calls may come at once after
-// a pause. Without it the burst is n, so that a pause followed by n calls passes,
-// and 2n calls pass in the busiest stretch of length per.
-func (r Rate) Burst(calls int) Rate {
-	r.burst = &calls
-	return r
-}
-
-// String writes the rate as the call that makes it.
-func (r Rate) String() string {
-	if r.burst != nil {
-		return fmt.Sprintf("%s(%d, %v).Burst(%d)", scopeNames[r.scope], r.n, r.per, *r.burst)
-	}
-	return fmt.Sprintf("%s(%d, %v)", scopeNames[r.scope], r.n, r.per)
-}
-
-func (r Rate) apply(c *config) error {
-	if err := c.once(scopeNames[r.scope], r); err != nil {
-		return err
-	}
-	l, err := r.limit()
-	if err == nil {
-		c.rates[r.scope] = &l
-	}
-	return err
-}
-
-// limit turns calls and durations into those of the algorithm.
-func (r Rate) limit() (limit, error) {
-	burst := r.n
-	if r.burst != nil {
-		burst = *r.burst
-	}
-	switch {
-	case r.n < 1:
-		return limit{}, fmt.Errorf("%v: allow at least 1 call; to refuse them all, do not add the tool", r)
-	case r.per <= 0:
-		return limit{}, fmt.Errorf("%v: the duration must be positive", r)
-	case burst < 1:
-		return limit{}, fmt.Errorf("%v: a burst below 1 would refuse every call: use 1 to space calls evenly", r)
-	}
-	// Rounding up never lets more pass than n in per.
-	interval := (int64(r.per)-1)/int64(r.n) + 1
-	if int64(burst) > math.MaxInt64/4/interval {
-		return limit{}, fmt.Errorf("%v: the burst would take longer than 70 years to refill: use a smaller one", r)
-	}
-	return limit{
-		scope: r.scope, interval: interval, tolerance: (int64(burst) - 1) * interval,
-		text: fmt.Sprintf("at most %d in %v %s", r.n, r.per, scopeTexts[r.scope]), name: r.String(),
-	}, nil
-}
-
-// An option is every Option but a Rate.
+// An option is every Option but a Rate, a Ceiling and a Tariff.
 type option struct {
 	kind string // options of one kind exclude each other
 	name string // how errors call it
@@ -132,8 +54,32 @@ func (o option) apply(c *config) error {
 // all. The default is 16 and 128.
 func InFlight(perPrincipal, total int) Option {
 	return option{"InFlight", fmt.Sprintf("InFlight(%d, %d)", perPrincipal, total), func(c *config) error {
-		c.calls = slots{perPrincipal, total}
+		c.calls.perPrincipal, c.calls.total = perPrincipal, total
 		return c.calls.check("WithoutInFlight")
+	}}
+}
+
+// InFlightPerTool limits how many calls of one tool run at the same time, so that a
+// slow one leaves room for others. The default is half of the total of [InFlight], but
+// no less than 64.
+func InFlightPerTool(n int) Option {
+	return option{"InFlightPerTool", fmt.Sprintf("InFlightPerTool(%d)", n), func(c *config) error {
+		if n < 1 {
+			return errors.New("allow at least 1")
+		}
+		c.calls.perTool = n
+		return nil
+	}}
+}
+
+// Queue lets calls that find no slot wait for one instead of being refused: of one
+// principal and in all so many, each no longer than its deadline and longest allow.
+// Principals take turns, so that one with many calls waiting delays only itself. By
+// default nothing waits.
+func Queue(perPrincipal, total int, longest time.Duration) Option {
+	return option{"Queue", fmt.Sprintf("Queue(%d, %d, %v)", perPrincipal, total, longest), func(c *config) error {
+		c.line = queueing{perPrincipal, total, longest}
+		return c.line.check()
 	}}
 }
 
@@ -142,7 +88,7 @@ func InFlight(perPrincipal, total int) Option {
 // last as long as the client likes. The default is 4 and 1024.
 func Listeners(perPrincipal, total int) Option {
 	return option{"Listeners", fmt.Sprintf("Listeners(%d, %d)", perPrincipal, total), func(c *config) error {
-		c.listeners = slots{perPrincipal, total}
+		c.listeners = slots{perPrincipal, total, total}
 		return c.listeners.check("higher numbers")
 	}}
 }
@@ -150,23 +96,82 @@ func Listeners(perPrincipal, total int) Option {
 // Breaker sets when the circuit breaker of a tool opens.
 func Breaker(t Trip) Option {
 	return option{"Breaker", fmt.Sprintf("Breaker(%+v)", t), func(c *config) error {
-		if t.OpenFor < 0 {
-			return errors.New("OpenFor must not be negative: 0 means the default")
-		}
 		c.trip = &t
+		return t.check()
+	}}
+}
+
+// Upstream gives tools that depend on the same service one more breaker, which they
+// share: when it fails, all of them rest. A tool belongs to one upstream at most.
+func Upstream(name string, tools ...string) Option {
+	return option{"Upstream " + name, fmt.Sprintf("Upstream(%q)", name), func(c *config) error {
+		if name == "" || len(tools) == 0 || slices.Contains(tools, "") {
+			return errors.New("name the upstream and the tools that depend on it")
+		}
+		c.upstreams = append(c.upstreams, upstream{name, slices.Clone(tools)})
 		return nil
 	}}
 }
 
-// MaxKeys bounds how many buckets of rates exist at a time; each takes about 100
-// bytes. A bucket that has refilled is removed when its place is needed. While all
-// places are taken by buckets in use, callers without one share a single bucket
-// more, of the same rate; a bucket in use is never given up. The default is
-// 100 000.
+// Loops refuses calls that look like a loop. By default nothing is taken for one:
+// polling looks the same.
+func Loops(l Loop) Option {
+	return option{"Loops", fmt.Sprintf("Loops(%+v)", l), func(c *config) error {
+		c.loop = &l
+		return l.check()
+	}}
+}
+
+// SpendSurge refuses calls of a principal that spends in a minute more than factor
+// times what it spent on average in the minutes before in which it spent anything,
+// of which there have been ten at least. It counts what is reserved, and needs
+// budgets.
+func SpendSurge(factor int) Option {
+	return option{"SpendSurge", fmt.Sprintf("SpendSurge(%d)", factor), func(c *config) error {
+		if factor < 2 || factor > 1_000_000 {
+			return errors.New("a surge is between 2 and 1000000 times the usual")
+		}
+		c.surge = factor
+		return nil
+	}}
+}
+
+// Shared keeps rates and budgets in a store that several processes use, and asks it
+// about both at once, before the call is authorised: what is reserved for a call that
+// is then refused is held until the refusal. Calls in flight, breakers and loops stay
+// with each process.
+func Shared(s Store) Option {
+	return option{"Shared", "Shared", func(c *config) error {
+		if c.store = s; s == nil {
+			return errors.New("the store is nil: leave the option out to count in this process")
+		}
+		return nil
+	}}
+}
+
+// StateDir names the directory of the [Switch], for mcpsec freeze, thaw and status.
+// It must exist and be writable for the server alone. The switch reads freeze.json
+// in it, and the server says in status-PID.json, once a second at most and when a
+// call comes, what it is doing; processes that share the directory have different
+// process ids, or see only the last to speak. Without it the switch is in memory.
+func StateDir(dir string) Option {
+	return option{"StateDir", fmt.Sprintf("StateDir(%q)", dir), func(c *config) error {
+		if c.dir = dir; dir == "" {
+			return errors.New("name a directory")
+		}
+		return nil
+	}}
+}
+
+// MaxKeys bounds how many buckets of rates exist at a time, and how many accounts of
+// budgets. A bucket takes 24 bytes in a table that is about half full, an account up
+// to 400. One that has refilled is removed when its place is needed. While all places
+// are taken by those in use, callers without one share a single one more, of the same
+// limit; one in use is never given up. The default is 100 000.
 func MaxKeys(n int) Option {
 	return option{"MaxKeys", fmt.Sprintf("MaxKeys(%d)", n), func(c *config) error {
-		if n < 1 {
-			return errors.New("keep at least 1")
+		if n < 1 || n > 1<<30 {
+			return errors.New("keep at least 1 and at most 1<<30")
 		}
 		c.maxKeys = n
 		return nil
@@ -174,7 +179,8 @@ func MaxKeys(n int) Option {
 }
 
 // WithoutPrincipalRate removes the default limit per principal and tool: a
-// principal may call as often as it likes, within PerTool where that is given.
+// principal may call as often as it likes, within PerTool and PerServer where they
+// are given.
 func WithoutPrincipalRate() Option {
 	return option{"WithoutPrincipalRate", "WithoutPrincipalRate()", func(c *config) error {
 		c.unlimited = true
@@ -185,7 +191,7 @@ func WithoutPrincipalRate() Option {
 // WithoutInFlight removes the limit of calls in flight. That of [Listeners] stays.
 func WithoutInFlight() Option {
 	return option{"InFlight", "WithoutInFlight()", func(c *config) error {
-		c.calls = slots{math.MaxInt, math.MaxInt}
+		c.calls = slots{math.MaxInt, math.MaxInt, math.MaxInt}
 		return nil
 	}}
 }

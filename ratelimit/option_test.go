@@ -74,11 +74,11 @@ func TestWhatIsTurnedOffSaysSo(t *testing.T) {
 		}
 		return len(l.Controls())
 	}
-	if got := stages(WithoutBreaker()); got != 2 {
-		t.Errorf("WithoutBreaker leaves %d controls, want 2", got)
+	if got := stages(WithoutBreaker()); got != 3 {
+		t.Errorf("WithoutBreaker leaves %d controls, want 3", got)
 	}
-	if got := stages(WithoutPrincipalRate()); got != 2 {
-		t.Errorf("WithoutPrincipalRate leaves %d controls, want 2", got)
+	if got := stages(WithoutPrincipalRate()); got != 3 {
+		t.Errorf("WithoutPrincipalRate leaves %d controls, want 3", got)
 	}
 	h := limited(t, WithoutPrincipalRate(), WithoutInFlight(), WithoutBreaker())
 	for range 10 * DefaultBurst {

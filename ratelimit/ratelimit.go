@@ -13,14 +13,11 @@ import (
 )
 
 // A Limiter limits the calls of one guard. Make one with [New]; the zero value and
-// nil are refused by [mcpsec.New]. It is safe for concurrent use, starts no
-// goroutine and needs no Close.
-//
-// Two Limiters may stand in one guard, for example for a rate per second and one
-// per hour. Each decides by itself: what the first took is not given back when the
-// second refuses.
+// nil are refused by [mcpsec.New]. It is safe for concurrent use and starts no
+// goroutine. The guard closes it; a [Store] is closed by whoever made it.
 type Limiter struct {
 	parts []mcpsec.Control
+	kill  *Switch
 	fault error
 }
 
@@ -37,24 +34,68 @@ func New(opts ...Option) *Limiter {
 	if err := c.read(opts); err != nil {
 		return &Limiter{fault: fmt.Errorf("ratelimit: %w", err)}
 	}
-	var parts []mcpsec.Control
-	if limits := c.limits(); len(limits) > 0 {
-		parts = append(parts, newRate(limits, newStore(c.maxKeys), c.clock))
+	l := &Limiter{kill: newSwitch()}
+	stop := freezer{Switch: l.kill}
+	if c.dir != "" {
+		var err error
+		if l.kill, err = openSwitch(c.dir, true); err != nil {
+			return &Limiter{fault: err}
+		}
+		tidy(c.dir, time.Now())
+		stop = freezer{l.kill, newReporter(c.dir, l.Stats)}
 	}
-	parts = append(parts, newInFlight(c.calls, c.listeners))
+	l.parts = c.controls(stop)
+	return l
+}
+
+// controls makes the controls, in the order in which a call meets them.
+func (c *config) controls(stop freezer) (parts []mcpsec.Control) {
+	watch := c.stopwatch()
+	if c.clock == nil {
+		c.clock = time.Now
+	}
+	var b *budgets
+	if len(c.ceilings) > 0 {
+		b = newBudgets(c)
+	}
+	if limits := c.limits(); len(limits) > 0 || b != nil && c.store != nil {
+		r := newRate(limits, newTable(c.maxKeys), watch)
+		r.store, r.budget = c.store, b
+		parts = append(parts, r)
+	}
+	parts = append(parts, stop)
+	if c.loop != nil {
+		parts = append(parts, newLoops(*c.loop, c.clock))
+	}
+	if c.calls.perTool == 0 {
+		c.calls.perTool = max(DefaultInFlightPerTool, c.calls.total/2)
+	}
+	parts = append(parts, newInFlight(c.calls, c.listeners, c.line))
 	if c.trip != nil {
-		parts = append(parts, newBreakers(*c.trip))
+		parts = append(parts, newBreakers(*c.trip, c.upstreams...))
 	}
-	return &Limiter{parts: parts}
+	if b != nil {
+		parts = append(parts, b, meter{})
+	}
+	return parts
 }
 
 // Controls returns the controls the Limiter consists of, in the order in which a
-// call meets them: rate, calls in flight, breaker.
+// call meets them: rate, switch, loops, calls in flight, breaker, budget.
 func (l *Limiter) Controls() []mcpsec.Control {
 	if err := l.Check(); err != nil {
 		return []mcpsec.Control{unusable{err}}
 	}
 	return slices.Clone(l.parts)
+}
+
+// Switch returns the kill switch: that of [StateDir], or one in memory. It is nil if
+// Check returns an error.
+func (l *Limiter) Switch() *Switch {
+	if l == nil {
+		return nil
+	}
+	return l.kill
 }
 
 // Check returns what was wrong with the options of New, or nil.

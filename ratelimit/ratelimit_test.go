@@ -105,6 +105,7 @@ func TestDefaultsAreInForceAndInOrder(t *testing.T) {
 	}
 	want := []mcpsec.Posture{
 		{Name: "ratelimit", Stage: mcpsec.StageLimit},
+		{Name: "ratelimit.freeze", Stage: mcpsec.StageAllow},
 		{Name: "ratelimit.inflight", Stage: mcpsec.StageBudget},
 		{Name: "ratelimit.breaker", Stage: mcpsec.StageBudget},
 	}
@@ -209,7 +210,7 @@ func TestCodesAreThrottledNamedAndSorted(t *testing.T) {
 		t.Error("not sorted")
 	}
 	for _, c := range codes {
-		if !strings.HasPrefix(c.Name, "ratelimit.") || c.Kind != mcpsec.Throttled || c.Meaning == "" || c.Remedy == "" {
+		if !strings.HasPrefix(c.Name, "ratelimit.") || c.Kind != mcpsec.Throttled && c.Kind != mcpsec.Unavailable || c.Meaning == "" || c.Remedy == "" {
 			t.Errorf("incomplete: %+v", c)
 		}
 	}

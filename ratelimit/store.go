@@ -1,194 +1,119 @@
 package ratelimit
 
 import (
-	"hash/maphash"
-	"sync"
+	"context"
+	"errors"
 	"time"
 )
 
-// A bucket is the key of one theoretical arrival time. Names are kept as digests:
-// they have one size whatever they are, and the table holds nothing personal.
-type bucket struct {
-	scope     scope
-	who, what digest
+// A Store keeps the buckets and budgets that several processes share, so that N
+// replicas of a server hold one limit and not N. Without one, a Limiter keeps its
+// own in the process. Give it to [New] with [Shared]; whoever made a store closes it.
+//
+// A Store is safe for concurrent use. It takes the time from one clock of its own
+// and never from the callers', so that clocks that differ change nothing. It answers
+// within a short time that it bounds itself, whatever the context allows. It never
+// decides what to do when it cannot decide: it returns an error, and each limit's
+// [Outage] says what that means.
+type Store interface {
+	// Take decides about one call in one atomic step. The buckets come first: it
+	// takes one token from each, or from none and refuses. Then the reservations: it
+	// books the amount of each, or of none and refuses; the tokens stay taken, since
+	// a rate counts calls and not what becomes of them. A call whose buckets refuse
+	// reserves nothing. After an error nothing is known: a token or an amount may
+	// have been taken, but no more than once.
+	//
+	// The store keeps nothing of req after it has returned, except what it copies.
+	Take(ctx context.Context, req *Request) (Verdict, error)
 }
 
-// A digest is 128 bits of a keyed hash. Unlike with 64, nobody meets a stranger's
-// bucket by chance, and without the key, which is made anew for each Limiter,
-// nobody can look for one who would.
-type digest [2]uint64
-
-// A domain keeps names of different kinds apart: a tool called "tools/list" is not
-// the method.
-type domain int
-
-const (
-	ofPrincipal domain = iota
-	ofTool
-	ofMethod
-	ofQuestion // a method that the server calls on the client
-	domains
-)
-
-type digester struct{ seeds [domains][2]maphash.Seed }
-
-func newDigester() *digester {
-	d := &digester{}
-	for i := range d.seeds {
-		d.seeds[i] = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
-	}
-	return d
+// A Request is what Take decides about. Limits are described in full, so that a
+// store needs no configuration and a changed limit takes effect with the next call.
+type Request struct {
+	// ID identifies the reservations among those of all processes, for ever.
+	ID           string
+	Buckets      []Bucket
+	Reservations []Reservation
+	// Lease is how long the reservations can be settled. One that is not settled
+	// within it has been spent, in full.
+	Lease time.Duration
+	// Overdraw books the reservations whatever their limits are: they were spent
+	// before anybody asked.
+	Overdraw bool
 }
 
-func (d *digester) of(in domain, name string) digest {
-	s := &d.seeds[in]
-	return digest{maphash.String(s[0], name), maphash.String(s[1], name)}
+// A Bucket is one state of the generic cell rate algorithm: the theoretical arrival
+// time (TAT), which is the past where there is none. A call conforms unless it
+// comes earlier than TAT - (Burst-1)*Interval; if it does, the new TAT is
+// max(TAT, now) + Interval. A store may round Interval up to what its clock can
+// tell, never down.
+type Bucket struct {
+	// Key names the bucket among all of all limits. It may identify a person: a
+	// store that leaves the process keeps a digest of it only.
+	Key      string
+	Interval time.Duration // at least 1
+	Burst    int           // at least 1
 }
 
-// A charge is one call against one limit.
-type charge struct {
-	bucket bucket
-	limit  *limit
+// A Reservation is an amount to be booked on an account before it is spent.
+//
+// An account has, for each slot of its window, what was booked in it, and a debt:
+// what was spent beyond the limit. A reservation passes if what the window holds,
+// the debt and the amount together are no more than the limit; it is booked in the
+// present slot. When time moves on to another slot,
+//
+//   - slots that have left the window are dropped;
+//   - if that was g slots after the last one booked, and the window has s, the debt
+//     shrinks by limit*(g/s - 1), for the windows that passed unused, if g/s > 1;
+//   - what there is room for then moves from the debt to the present slot, as if it
+//     were spent now.
+//
+// So debt is never forgiven: each window works off one limit's worth of it.
+type Reservation struct {
+	Key    string // as in Bucket; the unit and the length of the window are part of it
+	Window Window
+	Limit  int64 // in millionths of the budget's unit, at least 1
+	Amount int64 // in the same, at least 0
 }
 
-// A verdict says which limit refused, how long to wait until it does not, and
-// whether the bucket was the shared one. Its zero value means yes.
-type verdict struct {
-	refused *limit
-	wait    time.Duration
-	shared  bool
+// A Verdict is the answer to a Request. The zero value lets a call pass that
+// reserves nothing.
+type Verdict struct {
+	Bucket      Refusal // of the buckets
+	Reservation Refusal // of the reservations; zero if the buckets refused
+	// Hold is what the reservations made; nil if there were none or they were refused.
+	Hold Hold
+	// Spent is, for each reservation, what its account holds after this decision:
+	// window and debt, this call included if it passes. Nil if the buckets refused.
+	Spent []int64
 }
 
-// maxShards is a power of two. One is enough for a few million decisions a second;
-// more keep the sweep of each short.
-const maxShards = 64
-
-// sweepPause bounds how often a full shard looks for buckets that have refilled,
-// so that a flood of fresh keys cannot make every call pay for a sweep.
-const sweepPause = int64(100 * time.Millisecond)
-
-// A store holds the buckets of one process.
-type store struct {
-	shards   []shard
-	overflow shard // one bucket a scope
+// A Refusal says which of several limits said no. Its zero value is no refusal.
+type Refusal struct {
+	// Wait is how long until that limit would let the call pass if nothing else
+	// came; more than 0 in a refusal. Of several limits it is the longest.
+	Wait time.Duration
+	// Index is the position of that limit in the Request.
+	Index int
 }
 
-// A shard is a part of the table under a lock of its own. The bucket of a
-// principal and those of the principal's tools are in the same one.
-type shard struct {
-	mu    sync.Mutex
-	now   int64 // never goes back, so that a swept bucket stays in the past
-	sweep int64 // not before this time
-	room  int
-	tats  map[bucket]int64
-	_     [24]byte // a cache line each
+// Refused reports whether it is a refusal.
+func (r Refusal) Refused() bool { return r.Wait > 0 }
+
+// A Hold is what a call has reserved. It is safe for concurrent use.
+type Hold interface {
+	// Settle replaces what was reserved by what was spent: actual has one amount for
+	// each reservation, in their order, at least 0. What was reserved in excess goes
+	// back to the slot it came from, if that is still in the window; what was
+	// overrun is booked now: in the present slot what there is room for, the rest as
+	// debt.
+	//
+	// Settle takes effect once, whoever repeats it. When the lease has run out it
+	// changes nothing and returns ErrExpired. After any other error the caller may
+	// try again; if nobody does, the reservation has been spent.
+	Settle(ctx context.Context, actual []int64) error
 }
 
-func newStore(maxKeys int) *store {
-	n := maxShards
-	for n > maxKeys {
-		n /= 2
-	}
-	s := &store{shards: make([]shard, n)}
-	for i := range s.shards {
-		s.shards[i].room = maxKeys / n
-		s.shards[i].tats = make(map[bucket]int64)
-	}
-	s.overflow.room = int(scopes)
-	s.overflow.tats = make(map[bucket]int64, scopes)
-	return s
-}
-
-func (s *store) index(b bucket) int {
-	h := b.who[0]
-	if b.scope == perTool {
-		h = b.what[0]
-	}
-	return int(h & uint64(len(s.shards)-1)) //nolint:gosec // less than 64
-}
-
-// take charges a call that comes at time now, in nanoseconds since any fixed time,
-// to every bucket or, if one of them refuses, to none. If several refuse, it
-// reports the longest wait: after it, all agree. There is one charge at most for
-// each scope, so that two shards at most are concerned.
-func (s *store) take(now int64, charges []charge) verdict {
-	first, last := len(s.shards), -1
-	for i := range charges {
-		at := s.index(charges[i].bucket)
-		first, last = min(first, at), max(last, at)
-	}
-	// Locks are taken in one order everywhere: shards upwards, then the overflow.
-	low, high := &s.shards[first], &s.shards[last]
-	low.mu.Lock()
-	low.advance(now)
-	if high != low {
-		high.mu.Lock()
-		high.advance(now)
-	}
-	v := s.decide(now, charges)
-	if high != low {
-		high.mu.Unlock()
-	}
-	low.mu.Unlock()
-	return v
-}
-
-// A row is a bucket that was looked up, and its arrival time after this call.
-type row struct {
-	in  *shard
-	key bucket
-	tat int64
-}
-
-// decide checks all, then takes all. The shards concerned are locked.
-func (s *store) decide(now int64, charges []charge) (v verdict) {
-	var rows [scopes]row
-	fresh, spilled := 0, false
-	for i := range charges {
-		l, r := charges[i].limit, row{in: &s.shards[s.index(charges[i].bucket)], key: charges[i].bucket}
-		tat, known := r.in.tats[r.key] // 0, the beginning of time, where there is none
-		switch {
-		case known:
-		case len(r.in.tats)+fresh < r.in.room:
-			fresh++
-		default:
-			if !spilled {
-				spilled = true
-				s.overflow.mu.Lock()
-				s.overflow.advance(now)
-			}
-			r = row{in: &s.overflow, key: bucket{scope: l.scope}}
-			tat = r.in.tats[r.key]
-		}
-		if allowed := tat - l.tolerance; allowed > r.in.now && time.Duration(allowed-now) > v.wait {
-			v = verdict{l, time.Duration(allowed - now), r.in == &s.overflow}
-		}
-		r.tat = max(tat, r.in.now) + l.interval
-		rows[i] = r
-	}
-	if v.refused == nil {
-		for _, r := range rows[:len(charges)] {
-			r.in.tats[r.key] = r.tat
-		}
-	}
-	if spilled {
-		s.overflow.mu.Unlock()
-	}
-	return v
-}
-
-// advance moves the shard's time on and makes room if it is short. Only buckets
-// whose theoretical arrival time has passed are removed: for them a bucket and
-// none are the same.
-func (sh *shard) advance(now int64) {
-	sh.now = max(sh.now, now)
-	if len(sh.tats)+int(scopes) <= sh.room || sh.now < sh.sweep {
-		return
-	}
-	sh.sweep = sh.now + sweepPause
-	for b, tat := range sh.tats {
-		if tat <= sh.now {
-			delete(sh.tats, b)
-		}
-	}
-}
+// ErrExpired is returned by Settle when the lease of the reservation has run out
+// and it counts as spent.
+var ErrExpired = errors.New("ratelimit: the reservation has expired and counts as spent")

@@ -1,204 +1,301 @@
 package ratelimit
 
 import (
-	"fmt"
-	"math/rand/v2"
-	"runtime"
+	"context"
+	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 
-// keys counts the buckets of a Limiter.
-func keys(l *Limiter) (n int) {
-	s := l.parts[0].(*rate).store
-	for i := range s.shards {
-		n += len(s.shards[i].tats)
-	}
-	return n + len(s.overflow.tats)
+// A proxy is a store that counts its round trips and can be down.
+type proxy struct {
+	Store
+
+	mu       sync.Mutex
+	trips    []Request
+	settled  [][]int64
+	down     error
+	settling []error // what the next settlements answer
+	lie      bool    // answers for no budget
 }
 
-func TestFloodOfFreshKeysNeitherEvictsBusyKeyNorGrowsMemory(t *testing.T) {
-	const maxKeys = 1000
-	c := newClock()
-	l := New(withClock(c), PerPrincipal(5, time.Hour), MaxKeys(maxKeys))
-	h := l.Wrap(done)
-	for range 5 {
-		mustPass(t, h, toolCall("busy", "x"))
+func (p *proxy) Take(ctx context.Context, req *Request) (Verdict, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trips = append(p.trips, *req)
+	if p.down != nil {
+		return Verdict{}, p.down
 	}
-	var before, after runtime.MemStats
-	for i := range 200_000 {
-		if i == 20_000 {
-			runtime.GC()
-			runtime.ReadMemStats(&before)
+	v, err := p.Store.Take(ctx, req)
+	if v.Hold != nil {
+		v.Hold = proxyHold{p, v.Hold}
+	}
+	if p.lie {
+		v.Spent = nil
+	}
+	return v, err
+}
+
+type proxyHold struct {
+	p *proxy
+	Hold
+}
+
+func (h proxyHold) Settle(ctx context.Context, actual []int64) error {
+	h.p.mu.Lock()
+	defer h.p.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	h.p.settled = append(h.p.settled, actual)
+	if len(h.p.settling) > 0 {
+		err := h.p.settling[0]
+		h.p.settling = h.p.settling[1:]
+		if err != nil {
+			return err
 		}
-		_, _ = h(t.Context(), toolCall(fmt.Sprint(i), "x"))
-		if i%1000 == 0 {
-			c.move(time.Millisecond)
-			tooFast(t, h, toolCall("busy", "x"))
-		}
 	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	if n := keys(l); n > maxKeys+int(scopes) {
-		t.Errorf("%d buckets, want at most %d", n, maxKeys)
-	}
-	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 1<<20 {
-		t.Errorf("the heap grew by %d bytes", grown)
-	}
+	return h.Hold.Settle(ctx, actual)
 }
 
-func TestWhoFindsNoRoomSharesOneBucket(t *testing.T) {
+var errDown = errors.New("connection refused")
+
+func TestRatesAndBudgetsTakeOneRoundTrip(t *testing.T) {
+	t.Parallel()
 	c := newClock()
-	h := limited(t, withClock(c), PerPrincipal(2, time.Hour), MaxKeys(1))
-	mustPass(t, h, toolCall("first", "x"))
-	mustPass(t, h, toolCall("second", "x"))
-	mustPass(t, h, toolCall("third", "x"))
-	d := tooFast(t, h, toolCall("fourth", "x"))
-	if !strings.Contains(d.Detail, "MaxKeys") {
-		t.Errorf("the detail %q does not tell the operator why", d.Detail)
+	p := &proxy{Store: newInProcess(100, c.now)}
+	h := spending(t, c, done, Shared(p), PerPrincipalAndTool(100, time.Hour), PerServer(100, time.Hour), PerTool(100, time.Hour),
+		Budget("$1/day"), Budget("$10/month").PerPrincipal(), Price("x", "$0.5"))
+	mustPass(t, h, toolCall("a", "x"))
+	if len(p.trips) != 1 || len(p.trips[0].Buckets) != 3 || len(p.trips[0].Reservations) != 2 || len(p.settled) != 1 {
+		t.Errorf("%d trips, %d settlements: %+v", len(p.trips), len(p.settled), p.trips)
 	}
-	mustPass(t, h, toolCall("first", "x")) // who had a bucket keeps it
-	tooFast(t, h, toolCall("first", "x"))
-	c.move(time.Hour) // both are full again, and the place is free
-	for range 2 {
-		mustPass(t, h, toolCall("fourth", "x"))
+	if r := p.trips[0]; r.ID == "" || r.Lease < time.Minute || r.Overdraw {
+		t.Errorf("got %+v", r)
 	}
-	if d := tooFast(t, h, toolCall("fourth", "x")); strings.Contains(d.Detail, "MaxKeys") {
-		t.Error("a bucket that had refilled kept its place")
+	mustPass(t, h, toolCall("a", "x"))
+	overBudget(t, h, toolCall("b", "x"))
+	if len(p.trips) != 3 || len(p.settled) != 2 {
+		t.Errorf("%d trips, %d settlements", len(p.trips), len(p.settled))
 	}
 }
 
-func TestSweptBucketIsNotWonBackByTurningClock(t *testing.T) {
-	l, err := PerPrincipal(2, time.Minute).limit()
+// Whether there is a price, and a budget, is nothing for those who may not call.
+func TestBudgetRefusesOnlyThoseWhoMayCall(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	p := &proxy{Store: newInProcess(100, c.now)}
+	no := mcpsec.At(mcpsec.StageAllow, "no", mcpsec.ControlFunc(func(mcpsec.Handler) mcpsec.Handler {
+		return func(context.Context, *mcpsec.Call) (mcp.Result, error) {
+			return nil, &mcpsec.Denial{Code: "no", Kind: mcpsec.NotFound}
+		}
+	}))
+	g, err := mcpsec.New(no, New(Shared(p), withClock(c), Budget("$1/day"), Price("x", "$1")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStore(1)
-	s.shards[0].room = int(scopes) // swept as soon as it holds anything
-	passed := 0
-	high := int64(time.Hour)
-	for range 10 {
-		for range 10 {
-			if s.take(0, []charge{{bucket{}, &l}}).refused == nil {
-				passed++
-			}
-		}
-		s.shards[0].advance(high) // as another's call would
-		high += int64(time.Second)
+	h, err := mcpsec.Wrap(g, "x", func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		t.Error("ran")
+		return nil, nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if passed != 4 { // a burst at the beginning, and one an hour later
-		t.Errorf("%d calls passed, want 4", passed)
+	for range 3 { // each finds the budget untouched: the ones before gave it back
+		if _, err := h(t.Context(), &mcp.CallToolRequest{Params: &mcp.CallToolParamsRaw{Name: "x"}}); err == nil || strings.Contains(dataOf(err), "ratelimit") {
+			t.Errorf("got %v %s", err, dataOf(err))
+		}
+	}
+	if len(p.settled) != 3 || p.settled[0][0] != 0 {
+		t.Errorf("settled %v", p.settled)
 	}
 }
 
-func TestFullTableIsSweptSeldom(t *testing.T) {
-	s := newStore(64 * 100)
-	sh := &s.shards[0]
-	for i := range 100 {
-		sh.tats[bucket{who: digest{0, uint64(i)}}] = int64(i) * int64(time.Millisecond)
+func TestOutageMeansWhatEachLimitSays(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		opts   []Option
+		passes int // of 100 calls
+		code   string
+	}{
+		"rate, by default":      {[]Option{PerServer(10, time.Hour)}, 0, "ratelimit.store_unavailable"},
+		"rate, share":           {[]Option{PerServer(10, time.Hour).OnOutage(LocalShare(3))}, 3, "ratelimit.exceeded"},
+		"rate, share below one": {[]Option{PerServer(2, time.Hour).OnOutage(LocalShare(3))}, 1, "ratelimit.exceeded"},
+		"rate, unlimited":       {[]Option{PerServer(10, time.Hour).OnOutage(UnlimitedDuringOutage())}, 100, ""},
+		"one closed of two":     {[]Option{PerServer(10, time.Hour).OnOutage(UnlimitedDuringOutage()), PerPrincipal(5, time.Hour)}, 0, "ratelimit.store_unavailable"},
+		"budget, by default":    {[]Option{Budget("$1/day"), Price("x", "$0.1")}, 0, "ratelimit.store_unavailable"},
+		"budget, share":         {[]Option{Budget("$1/day").OnOutage(LocalShare(3)), Price("x", "$0.1")}, 3, "ratelimit.over_budget"},
+		"budget, share below":   {[]Option{Budget("$1/day").OnOutage(LocalShare(30)), Price("x", "$0.1")}, 0, "ratelimit.over_budget"},
+		"budget, unlimited":     {[]Option{Budget("$1/day").OnOutage(UnlimitedDuringOutage()), Price("x", "$0.1")}, 100, ""},
+		"budgets, one closed":   {[]Option{Budget("$1/day").OnOutage(UnlimitedDuringOutage()), Budget("$9/month"), Price("x", "$0.1")}, 0, "ratelimit.store_unavailable"},
 	}
-	sh.advance(int64(10 * time.Millisecond))
-	if n := len(sh.tats); n != 89 {
-		t.Fatalf("%d buckets are left, want 89", n)
-	}
-	for i := range 11 {
-		sh.tats[bucket{who: digest{1, uint64(i)}}] = 1
-	}
-	sh.advance(int64(50 * time.Millisecond))
-	if n := len(sh.tats); n != 100 {
-		t.Errorf("swept again after 40 ms: %d buckets", n)
-	}
-	sh.advance(int64(110 * time.Millisecond))
-	if n := len(sh.tats); n != 0 {
-		t.Errorf("%d refilled buckets are left", n)
-	}
-}
-
-func limitsOf(l *Limiter) []limit { return l.parts[0].(*rate).limits }
-
-// A model decides as the continuous-state leaky bucket of ITU-T I.371 does: a
-// different formulation of the same rule, with a bucket for every name there is
-// and with no table that can be full.
-type model struct {
-	limits []limit
-	at     int64
-	level  map[string]int64 // what has still to drain, in nanoseconds
-}
-
-func (m *model) take(now int64, who, tool string) (wait int64) {
-	for name, level := range m.level {
-		m.level[name] = max(0, level-(now-m.at))
-	}
-	m.at = now
-	names := make([]string, len(m.limits))
-	for i, l := range m.limits {
-		names[i] = [scopes]string{who, "|" + tool, who + "|" + tool}[l.scope]
-		wait = max(wait, m.level[names[i]]-l.tolerance)
-	}
-	if wait == 0 {
-		for i, l := range m.limits {
-			m.level[names[i]] += l.interval
-		}
-	}
-	return wait
-}
-
-func TestDecisionsEqualThoseOfReferenceModel(t *testing.T) {
-	for seed := range uint64(200) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		var opts []Option
-		for _, rate := range []func(int, time.Duration) Rate{PerPrincipal, PerTool, PerPrincipalAndTool} {
-			if r.IntN(2) == 0 {
-				opts = append(opts, rate(1+r.IntN(20), time.Duration(1+r.IntN(1000))).Burst(1+r.IntN(8)))
-			}
-		}
-		c := newClock()
-		l := New(append(opts, withClock(c), WithoutInFlight(), WithoutBreaker())...)
-		h := l.Wrap(done)
-		m := &model{limits: limitsOf(l), level: make(map[string]int64)}
-		for step := range 500 {
-			c.move(time.Duration(r.IntN(80)))
-			who, tool := fmt.Sprint(r.IntN(3)), fmt.Sprint(r.IntN(2))
-			want := m.take(int64(c.now().Sub(newClock().now())), who, tool)
-			ok, d := pass(t, h, toolCall(who, tool), "ratelimit.exceeded")
-			if ok != (want == 0) || !ok && d.RetryAfter != time.Duration(want) {
-				t.Fatalf("seed %d, step %d, %v: passed %v, refused %+v, the model waits %d", seed, step, opts, ok, d, want)
-			}
-		}
-	}
-}
-
-func TestNoStretchOfTimeHoldsMoreThanPromised(t *testing.T) {
-	for seed := range uint64(50) {
-		r := rand.New(rand.NewPCG(seed, 2))
-		n, per, burst := 1+r.IntN(50), time.Duration(1+r.IntN(100_000)), 1+r.IntN(20)
-		c := newClock()
-		h := limited(t, withClock(c), PerPrincipal(n, per).Burst(burst), WithoutBreaker())
-		var passed []time.Time
-		for range 1000 {
-			c.move(time.Duration(r.Int64N(int64(per)/int64(n) + 2)))
-			if _, err := h(t.Context(), toolCall("a", "x")); err == nil {
-				passed = append(passed, c.now())
-			}
-		}
-		for i := range passed {
-			for j := i; j < min(len(passed), i+100); j++ {
-				stretch := passed[j].Sub(passed[i])
-				if got, most := j-i+1, float64(burst)+float64(stretch)*float64(n)/float64(per); float64(got) > most+1e-9 {
-					t.Fatalf("seed %d: %d calls in %v, promised are %.2f", seed, got, stretch, most)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClock()
+			h := spending(t, c, done, append(test.opts, Shared(&proxy{Store: newInProcess(100, c.now), down: errDown}))...)
+			passed := 0
+			for range 100 {
+				_, err := h(t.Context(), toolCall("a", "x"))
+				switch d := mcpsec.AsDenial(err); {
+				case err == nil:
+					passed++
+				case d == nil || d.Code != test.code:
+					t.Fatalf("got %v, want %s", err, test.code)
+				case d.Code == "ratelimit.store_unavailable" && (!d.Failure || d.Reason != "" || !strings.Contains(d.Detail, "connection refused")):
+					t.Fatalf("got %+v", d)
 				}
 			}
+			if passed != test.passes {
+				t.Errorf("%d calls passed, want %d", passed, test.passes)
+			}
+		})
+	}
+}
+
+func TestStoreThatAnswersNonsenseIsAnOutage(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	h := spending(t, c, done, Shared(&proxy{Store: newInProcess(100, c.now), lie: true}), Budget("$1/day"), Price("x", "$0.1"))
+	if ok, _ := passKind(t, h, toolCall("a", "x"), "ratelimit.store_unavailable"); ok {
+		t.Error("passed")
+	}
+}
+
+// A liar refuses for a limit that nobody asked about.
+type liar struct{ v Verdict }
+
+func (l liar) Take(context.Context, *Request) (Verdict, error) { return l.v, nil }
+
+func TestStoreThatRefusesForNobodyRefusesAll(t *testing.T) {
+	t.Parallel()
+	for name, v := range map[string]Verdict{
+		"bucket":      {Bucket: Refusal{Wait: 1, Index: 7}},
+		"negative":    {Bucket: Refusal{Wait: 1, Index: -1}},
+		"reservation": {Reservation: Refusal{Wait: 1, Index: 7}, Spent: []int64{0}},
+	} {
+		h := spending(t, newClock(), done, Shared(liar{v}), PerServer(1, time.Second), Budget("$1/day"), Price("x", "$0.1"))
+		if ok, _ := passKind(t, h, toolCall("a", "x"), "ratelimit.store_unavailable"); ok {
+			t.Errorf("%s: passed", name)
 		}
 	}
 }
 
-func TestDigestsDifferBetweenLimitersAndDomains(t *testing.T) {
-	a, b := newDigester(), newDigester()
-	if a.of(ofTool, "x") == b.of(ofTool, "x") || a.of(ofTool, "x") == a.of(ofMethod, "x") {
-		t.Error("digests can be predicted")
+func passKind(t *testing.T, h mcpsec.Handler, call *mcpsec.Call, code string) (bool, *mcpsec.Denial) {
+	t.Helper()
+	_, err := h(t.Context(), call)
+	d := mcpsec.AsDenial(err)
+	if err != nil && (d == nil || d.Code != code) {
+		t.Fatalf("got %v, want %s", err, code)
 	}
-	if first := a.of(ofTool, "x"); a.of(ofTool, "x") != first {
-		t.Error("digests change")
+	return err == nil, d
+}
+
+func TestSettlementIsRepeatedOnceAndTakesEffectOnce(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	p := &proxy{Store: newInProcess(100, c.now), settling: []error{errDown, nil, errDown, errDown}}
+	h := spending(t, c, func(context.Context, *mcpsec.Call) (mcp.Result, error) { return success, nil },
+		Shared(p), Budget("$1/day"), Price("x", "$0.1").Reported("$0.4"))
+	mustPass(t, h, toolCall("a", "x")) // settled at the second attempt: $0.1
+	mustPass(t, h, toolCall("a", "x")) // never: $0.5 are spent
+	if len(p.settled) != 4 {
+		t.Errorf("%d attempts to settle", len(p.settled))
 	}
+	v, err := p.Store.Take(t.Context(), &Request{Reservations: p.trips[0].Reservations, Lease: 1})
+	if err != nil || !v.Reservation.Refused() || v.Spent[0] != 600_000 {
+		t.Errorf("spent %v, %v", v.Spent, err)
+	}
+}
+
+// What changes the arguments between the stages changes the price.
+func TestPriceIsThatOfTheArgumentsThatRun(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	p := &proxy{Store: newInProcess(100, c.now)}
+	grow := mcpsec.ControlFunc(func(next mcpsec.Handler) mcpsec.Handler {
+		return func(ctx context.Context, call *mcpsec.Call) (mcp.Result, error) {
+			longer := *call
+			longer.Arguments = []byte(`"` + strings.Repeat("x", 4000) + `"`)
+			return next(ctx, &longer)
+		}
+	})
+	l := New(Shared(p), withClock(c), WithoutPrincipalRate(), Budget("$1/day"), Price("x", "$0").PerArgumentKiB("$0.1"))
+	parts := l.Controls()
+	h := mcpsec.Handler(done)
+	for i, part := range slices.Backward(parts) {
+		if h = part.Wrap(h); i == 1 {
+			h = grow.Wrap(h)
+		}
+	}
+	call := toolCall("a", "x")
+	call.Arguments = []byte(`""`)
+	mustPass(t, h, call)
+	if len(p.settled) != 2 || p.settled[0][0] != 400_000 || p.settled[1][0] != 0 {
+		t.Errorf("settled %v, want $0.4 for what ran and nothing for what was foreseen", p.settled)
+	}
+}
+
+// In a process and through the interface, the same limits decide the same.
+func TestSharedStoreDecidesLikeTheProcessItself(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	opts := []Option{
+		PerPrincipal(3, time.Minute), PerTool(10, time.Hour), PerPrincipalAndTool(2, time.Second),
+		Budget("$1/hour"), Budget("$0.5/day").PerPrincipal(), Price("x", "$0.1"), Price("y", "$0.03").Reported("$0.02"),
+	}
+	handler := func(ctx context.Context, call *mcpsec.Call) (mcp.Result, error) {
+		if call.Name == "y" {
+			return success, Charge(ctx, Amount{USD, 10_000})
+		}
+		return success, nil
+	}
+	own := New(append(opts, withClock(c), WithoutBreaker())...).Wrap(handler)
+	shared := New(append(opts, withClock(c), WithoutBreaker(), Shared(newInProcess(1000, c.now)))...).Wrap(handler)
+	for i := range 3000 {
+		c.move(time.Duration(i%7) * 300 * time.Millisecond)
+		call := toolCall(string(rune('a'+i%3)), string(rune('x'+i%5/2%2)))
+		_, one := own(t.Context(), call)
+		_, other := shared(t.Context(), call)
+		a, b := mcpsec.AsDenial(one), mcpsec.AsDenial(other)
+		if (one == nil) != (other == nil) || a != nil && (a.Code != b.Code || a.RetryAfter != b.RetryAfter || a.Detail != b.Detail) {
+			t.Fatalf("call %d: alone %+v, shared %+v", i, a, b)
+		}
+	}
+}
+
+func TestStoreRefusesWhatNoCallHas(t *testing.T) {
+	t.Parallel()
+	s := InProcess(10)
+	if _, err := s.Take(t.Context(), &Request{Buckets: make([]Bucket, 9)}); err == nil {
+		t.Error("nine buckets are accepted")
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Take(cancelled, &Request{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	v, err := s.Take(t.Context(), &Request{Lease: time.Hour, Reservations: []Reservation{{"k", Daily(), 10, 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Hold.Settle(t.Context(), nil); err == nil {
+		t.Error("settled without amounts")
+	}
+}
+
+// dataOf is the data of the JSON-RPC error that a client sees.
+func dataOf(err error) string {
+	if e, ok := errors.AsType[*jsonrpc.Error](err); ok {
+		return string(e.Data)
+	}
+	return ""
 }
