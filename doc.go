@@ -11,11 +11,12 @@
 //	audit/ocsf, cef        the record in the language of a SIEM
 //	audit/syslog, otel, aws, kafka, nats
 //	                       systems it is delivered to
-//	ratelimit              rate, concurrency and circuit breaker, in one process
+//	ratelimit              rate, concurrency, circuit breaker, budgets in money, kill switch
+//	ratelimit/redis        the same limits across replicas
 //	attest                 pinned tool definitions and executable, checked on every call
 //	creds                  a credential of its own for each tool, through context only
 //	transport/stdio        a guarded server for the process that started it
-//	cmd/mcpsec             the command line: explain, doctor, version
+//	cmd/mcpsec             the command line: audit, freeze, thaw, status, explain, doctor, version
 //	examples/quickstart    six scenes: what passes, what is refused, and why
 //
 // Imports only go down: package mcpsec imports the standard library and the SDK; a
