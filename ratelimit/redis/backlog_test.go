@@ -64,6 +64,29 @@ func TestOverrunWhoseLeaseEndedDuringOutageIsBooked(t *testing.T) {
 	}
 }
 
+// Whoever is told that the lease has run out books the overrun; the store must not
+// do so as well.
+func TestOverrunIsNotBookedBehindCallersBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.replica(Config{}, 0)
+	over := mustTake(t, s, spend("over", daily("a", 100, 10)))
+	good := s.scripts.settle
+	s.scripts.settle = compose("return redis.error_reply('LOADING for a while')")
+	if err := over.Hold.Settle(t.Context(), []int64{30}); !errors.Is(err, ErrDown) {
+		t.Fatalf("got %v, want ErrDown", err)
+	}
+	s.scripts.settle = good
+	w.move(time.Hour)
+	if err := over.Hold.Settle(t.Context(), []int64{30}); !errors.Is(err, ratelimit.ErrExpired) {
+		t.Fatalf("got %v, want ErrExpired", err)
+	}
+	mustTake(t, s, call(bucket("b", 1, time.Hour)))
+	if level := mustLevel(t, s, "a"); level != 10 || s.Stats().Waiting != 0 {
+		t.Errorf("level %d, want the 10 that were reserved", level)
+	}
+}
+
 func TestCloseSettlesWhatWaits(t *testing.T) {
 	t.Parallel()
 	srv := start(t)

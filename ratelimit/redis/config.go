@@ -39,7 +39,7 @@ type Config struct {
 func (c Config) Format(f fmt.State, verb rune) {
 	type plain Config
 	if len(c.Secret) > 0 {
-		
+		c.Secret = []byte("redacted")
 	}
 	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), plain(c))
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -127,6 +129,32 @@ func TestHangingClusterNodeCostsMillisecondsThenNanoseconds(t *testing.T) {
 	}
 	tookWhileClosed(t, stores)
 	tookWhileOpen(t, stores[0])
+}
+
+// A client that is told to try again must not: the first attempt may have counted.
+func TestNoCommandIsSentTwice(t *testing.T) {
+	t.Parallel()
+	srv := start(t)
+	var dials atomic.Int32
+	dialer := &net.Dialer{}
+	client := goredis.NewClient(&goredis.Options{
+		Addr: srv.addr, ContextTimeoutEnabled: true, ReadTimeout: 200 * time.Millisecond, MaxRetries: 3,
+		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dials.Add(1)
+			return dialer.DialContext(ctx, network, addr)
+		},
+	})
+	t.Cleanup(func() { _ = client.Close() })
+	s := on(t, client, Config{})
+	if err := s.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := dials.Load()
+	srv.freeze()
+	undecided(t, s, call(bucket("b", 1, time.Hour)))
+	if n := dials.Load() - before; n != 0 {
+		t.Errorf("tried again on %d more connections", n)
+	}
 }
 
 func TestThawedServerIsAskedAgainAndBooksNothingLate(t *testing.T) {

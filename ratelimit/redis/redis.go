@@ -51,7 +51,7 @@ func newStore(client goredis.UniversalClient, c Config, now func() time.Time) (*
 	return &Store{link: l, scripts: ours, names: newNames(c), clock: newClock(now), leases: newLeases(c.Lease)}, nil
 }
 
-// Ready returns nil if Redis answers and runs the store's scripts. Unlike Take it
+// Ready returns nil if Redis answers and has taken the store's scripts. Unlike Take it
 // waits as long as ctx allows, up to ten seconds, so that a server can open its
 // connections before it serves.
 func (s *Store) Ready(ctx context.Context) error {
