@@ -27,8 +27,8 @@ type app struct {
 }
 
 const rootHelp = `mcpsec puts security controls around the calls of a Model Context Protocol server.
-This command line explains what the library refuses and checks the environment it
-runs in.
+This command line reads and verifies the audit record, freezes what runs away,
+explains what the library refuses, and checks the environment it runs in.
 
 Results go to standard output. An error is one line on standard error, "mcpsec: ..."
 or, with --json, {"error": {"message", "exitCode", "hint", "nearest"}}; the last two
@@ -46,7 +46,8 @@ func newRoot(a *app, out, errs io.Writer) *cobra.Command {
 		Use:   "mcpsec",
 		Short: "Security controls for MCP servers",
 		Long:  rootHelp,
-		Example: `  mcpsec doctor
+		Example: `  mcpsec audit verify --dir /var/lib/notes/audit
+  mcpsec doctor
   mcpsec explain ratelimit.exceeded
   mcpsec version --json`,
 		Args:          cobra.ArbitraryArgs, // what is no sub-command is answered by RunE
