@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,7 +35,7 @@ func (a *anchorFile) open() (*os.File, error) {
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	return os.OpenFile(a.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	return os.OpenFile(a.path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 }
 
 func (a *anchorFile) append(text string) error {
@@ -46,6 +47,34 @@ func (a *anchorFile) append(text string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(line, '\n'))
+	err = mendTail(f)
+	if err == nil {
+		_, err = f.Write(append(line, '\n'))
+	}
 	return errors.Join(err, f.Close())
+}
+
+// longestAnchor bounds a line of an anchor file, in bytes.
+const longestAnchor = 8 << 10
+
+// mendTail cuts off a last line that a crash or a full disk has left unfinished. It
+// would spoil the next.
+func mendTail(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return err
+	}
+	from := max(0, info.Size()-longestAnchor)
+	tail := make([]byte, info.Size()-from)
+	if _, err := f.ReadAt(tail, from); err != nil {
+		return err
+	}
+	end := bytes.LastIndexByte(tail, '\n') + 1
+	switch {
+	case end == len(tail):
+		return nil
+	case end == 0 && from > 0:
+		return fmt.Errorf("%s does not look like a file of anchors", f.Name())
+	}
+	return f.Truncate(from + int64(end))
 }

@@ -62,9 +62,11 @@ type Logger struct {
 	ledger   *ledger.Ledger // nil without Dir
 	shipping *fleet
 
-	mu     sync.RWMutex // held for reading while an event is recorded
+	mu     sync.RWMutex
 	sinks  []Sink
 	closed bool
+	under  sync.WaitGroup // events being recorded; grows only under mu and before closed
+	once   sync.Once
 	reason error // what Close returned
 }
 
@@ -117,20 +119,21 @@ func (l *Logger) Close() error {
 	if l.flood != nil {
 		l.flood.close() // before the lock: it records what it counted
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return l.reason
-	}
-	l.closed = true
-	var faults []error
-	for _, s := range l.sinks {
-		faults = append(faults, guarded(s.Close))
-	}
-	if l.shipping != nil {
-		l.shipping.close()
-	}
-	l.reason = errors.Join(faults...)
+	l.once.Do(func() {
+		l.mu.Lock()
+		l.closed = true
+		l.mu.Unlock()
+		l.under.Wait()
+		// Without the lock: what closes may log, and NewHandler brings that here.
+		var faults []error
+		for _, s := range l.sinks {
+			faults = append(faults, guarded(s.Close))
+		}
+		if l.shipping != nil {
+			l.shipping.close()
+		}
+		l.reason = errors.Join(faults...)
+	})
 	return l.reason
 }
 
@@ -215,10 +218,9 @@ func (o *outside) Wrap(next mcpsec.Handler) mcpsec.Handler {
 			}
 		}()
 		res, err = next(a, call) //nolint:contextcheck // the account is the context
-		returned = true
-
 		a.end()
 		e.settle(call, res, err)
+		returned = true
 		e.stamp(l.now(), start)
 		if l.flood.swallows(e) { //nolint:contextcheck // what it counts is of many calls
 			return res, err
@@ -238,6 +240,8 @@ func (a *account) end() {
 	a.over = true
 }
 
+var errStray = errors.New("a control passed on a context that is not derived from the one it received")
+
 var errOver = errors.New("the call has been answered already")
 
 // Wrap records the attempt, and runs next only if that could be done.
@@ -245,7 +249,10 @@ func (b *beside) Wrap(next mcpsec.Handler) mcpsec.Handler {
 	l := b.log
 	return func(ctx context.Context, call *mcpsec.Call) (mcp.Result, error) {
 		a, _ := ctx.Value(accountKey{}).(*account)
-		if a != nil && classOf(call.Method) != ledger.BestEffort { // an outcome is record enough of those
+		if a == nil {
+			return nil, unavailable("nothing has run", errStray)
+		}
+		if classOf(call.Method) != ledger.BestEffort { // an outcome is record enough of those
 			if err := l.attempt(ctx, a, call); err != nil {
 				return nil, unavailable("nothing has run", err)
 			}
@@ -266,16 +273,13 @@ func (l *Logger) attempt(ctx context.Context, a *account, call *mcpsec.Call) err
 	e.attest(call.Tool)
 	e.hear(call)
 	e.redact(call.Arguments)
-	if err := l.record(ctx, e); err != nil {
-		return err
-	}
-	e.attempted = true
-	return nil
+	e.attempted = true // some sink may have it, whatever record says
+	return l.record(ctx, e)
 }
 
 // refuse tells the sinks that still work that the call was refused after all.
 func (l *Logger) refuse(ctx context.Context, e *Event, d *mcpsec.Denial) *mcpsec.Denial {
-	e.Kind = Outcome
+	e.Kind, e.IsError, e.Result = Outcome, false, Result{}
 	d.Control = name
 	e.refused(d)
 	e.redact(nil)        // a sink knows nothing of arguments; its text is bounded all the same
@@ -285,13 +289,19 @@ func (l *Logger) refuse(ctx context.Context, e *Event, d *mcpsec.Denial) *mcpsec
 
 // record gives the event to every sink, so that one that fails costs the others
 // nothing.
-func (l *Logger) record(ctx context.Context, e *Event) error {
+func (l *Logger) record(ctx context.Context, e *Event) (err error) {
 	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if l.closed {
+	if l.closed || l.classify == nil {
+		l.mu.RUnlock()
 		return ErrClosed
 	}
-	e.class = l.classify(e)
+	l.under.Add(1)
+	l.mu.RUnlock()
+	defer l.under.Done()
+	defer contain(&err) // of ClassifyWith and HeldSecrets
+	if e.class = BestEffort; e.Kind != Log {
+		e.class = l.classify(e)
+	}
 	l.scrub(e)
 	var faults []error
 	for _, s := range l.sinks {

@@ -53,7 +53,7 @@ func TestRecordOfAnAllowedCall(t *testing.T) {
 	id := m.one(t).ID
 	who := `"id":"` + id + `","parent":"p","round":2,"method":"tools/call","name":"tool",` +
 		`"principal":{"rung":"token","issuer":"https://idp","subject":"alice","client":"app","tenant":"t1","actors":["agent","desk"]},` +
-		`"untrusted":{"session":"s","client":"claude"},"tool":{"digest":"sha256:ab","version":"1.2.0"},` +
+		`"untrusted":{"session":"sha256:043a718774c572bd","client":"claude"},"tool":{"digest":"sha256:ab","version":"1.2.0"},` +
 		`"arguments":{"bytes":19,"keys":["a","b"]}`
 	want := `{"time":"2026-07-28T10:00:00.002Z","event":"attempt",` + who + `,"decision":"allowed"}` + "\n" +
 		`{"time":"2026-07-28T10:00:00.003Z","event":"outcome",` + who +

@@ -57,6 +57,10 @@ func newConsole(w io.Writer, colour bool) *console {
 func (c *console) Record(ctx context.Context, e *Event) error {
 	level := slog.LevelInfo
 	switch {
+	case e.Kind == Log:
+		return c.message(ctx, e)
+	case e.Count > 0:
+		level = slog.LevelWarn
 	case e.Kind == Attempt:
 		level = slog.LevelDebug
 	case e.Decision == Refused:
@@ -70,7 +74,7 @@ func (c *console) Record(ctx context.Context, e *Event) error {
 			r.AddAttrs(slog.String(name, visible(value)))
 		}
 	}
-	if e.Kind == Outcome {
+	if e.Kind == Outcome || e.Count > 0 {
 		add("decision", string(e.Decision))
 		add("code", e.Code)
 		add("control", e.Control)
@@ -82,13 +86,33 @@ func (c *console) Record(ctx context.Context, e *Event) error {
 		for _, n := range e.Notes {
 			add("note", n.Key+": "+n.Value)
 		}
-		r.AddAttrs(slog.Duration("latency", e.Latency))
+		if e.Count > 0 {
+			r.AddAttrs(slog.Uint64("count", e.Count))
+		} else {
+			r.AddAttrs(slog.Duration("latency", e.Latency))
+		}
 	} else {
 		add("event", string(e.Kind))
 	}
 	add("principal", e.Principal.Rung)
 	add("subject", e.Principal.Subject)
 	add("id", e.ID)
+	if err := c.handler.Handle(ctx, r); err != nil {
+		return fmt.Errorf("audit: writing to the console: %w", err)
+	}
+	return nil
+}
+
+// message prints a message of the program itself.
+func (c *console) message(ctx context.Context, e *Event) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(e.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	r := slog.NewRecord(e.Time.UTC(), level, word(e.Reason), 0)
+	for _, n := range e.Notes {
+		r.AddAttrs(slog.String(visible(n.Key), visible(n.Value)))
+	}
 	if err := c.handler.Handle(ctx, r); err != nil {
 		return fmt.Errorf("audit: writing to the console: %w", err)
 	}

@@ -19,8 +19,8 @@
 // only, and so do lists, pings and notifications. An outcome repeats what the
 // attempt said, so that each line can be read alone. An attempt without an outcome
 // was cut off by a crash: the next start closes it as [Unknown]. The runs of a
-// multi-round-trip call share an id and differ in their round; if one id and round
-// has several outcomes, the last one counts.
+// multi-round-trip call share an id and differ in their round; an outcome is that of
+// every attempt of its id up to its round, and the last one counts.
 //
 // [Dir] keeps it in a ledger, see audit/ledger. [Ship] takes it from there to other
 // systems, in a [Format] of theirs: audit/ocsf, audit/cef, or the lines as they

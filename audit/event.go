@@ -2,6 +2,8 @@ package audit
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -81,8 +83,8 @@ type Event struct {
 	Outgoing bool   // a request from the server to the client
 
 	Principal Principal
-	// Session and Client are what the other side says of itself. They prove nothing;
-	// the JSON has them under "untrusted".
+	// Session is a digest of the session id, and Client what the client calls itself.
+	// They prove nothing; the JSON has them under "untrusted".
 	Session, Client string
 
 	Source    Source
@@ -192,7 +194,7 @@ func (l *Logger) begin(e *Event, call *mcpsec.Call, now time.Time) {
 	*e = Event{Kind: Outcome, Time: now, Round: call.Round, Outgoing: call.Outgoing, Policy: l.policy, blank: l.redact}
 	e.ID, e.Parent = e.bounded(call.ID, maxName), e.bounded(call.Parent, maxName)
 	e.Method, e.Name = e.bounded(call.Method, maxName), e.bounded(call.Name, maxURI)
-	e.Session, e.Client = e.bounded(call.Session, maxName), e.bounded(call.Client, maxName)
+	e.Session, e.Client = sessionMark(call.Session), e.bounded(call.Client, maxName)
 	e.Source = Source{call.Source.Transport, e.bounded(call.Source.Address, maxName)}
 	e.Trace = traceOf(call.Trace)
 
@@ -213,6 +215,16 @@ func (l *Logger) begin(e *Event, call *mcpsec.Call, now time.Time) {
 	if len(call.Arguments) > 0 {
 		l.arguments(e, call)
 	}
+}
+
+// sessionMark stands for a session id, which in older revisions is all that somebody
+// needs to speak in a session: the record joins by it and does not give it away.
+func sessionMark(id string) string {
+	if id == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(id))
+	return "sha256:" + hex.EncodeToString(sum[:8])
 }
 
 // arguments takes over what the record may know of the arguments.

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"net"
 	"sync"
 	"time"
 )
@@ -26,18 +27,19 @@ type flood struct {
 	log   *Logger
 	limit floodLimit
 
-	mu     sync.Mutex
-	kinds  map[floodKey]*flow
-	total  int // recorded one by one in this stretch
-	ends   time.Time
-	timer  *time.Timer
-	closed bool
-	ticks  sync.WaitGroup
+	mu       sync.Mutex
+	kinds    map[floodKey]*flow
+	counting bool
+	total    int // recorded one by one in this stretch
+	ends     time.Time
+	timer    *time.Timer
+	closed   bool
+	ticks    sync.WaitGroup
 }
 
 type floodKey struct {
 	rung, issuer, subject, client, tenant string
-	code                                  string
+	code, host                            string
 }
 
 // A flow is what came of one kind.
@@ -57,16 +59,21 @@ func (f *flood) swallows(e *Event) bool {
 	if f == nil || e.Decision != Refused || e.attempted {
 		return false
 	}
+	var due []*flow
+	defer func() { f.tell(due, e.Time) }() // after the lock: sinks take their time
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
 		return false
 	}
 	if !e.Time.Before(f.ends) {
-		f.flush(e.Time)
+		due = f.take(e.Time)
 	}
 	p := &e.Principal
-	key := floodKey{p.Rung, p.Issuer, p.Subject, p.Client, p.Tenant, e.Code}
+	key := floodKey{p.Rung, p.Issuer, p.Subject, p.Client, p.Tenant, e.Code, ""}
+	if p.Subject == "" { // whoever is nobody is told apart by address
+		key.host, _, _ = net.SplitHostPort(e.Source.Address)
+	}
 	w := f.kinds[key]
 	if w == nil {
 		if len(f.kinds) >= floodKeys {
@@ -97,56 +104,78 @@ func (f *flood) count(w *flow, key floodKey, e *Event) {
 		if key.rung != "" {
 			s.Principal, s.Source.Transport = e.Principal, e.Source.Transport
 		}
+		f.counting = true
 		f.arm()
 	}
 	if s.Method != e.Method {
 		s.Method = "" // of several
 	}
+	if s.Control != e.Control {
+		s.Control = ""
+	}
 	s.Count++
 	s.Last = e.Time
 }
 
-// arm sees to it that what was counted is recorded in time.
+// arm sees to it that what was counted is recorded at the end of the stretch.
 func (f *flood) arm() {
-	if f.timer != nil {
-		return
+	if f.timer == nil {
+		f.ticks.Add(1)
+		f.timer = time.AfterFunc(f.ends.Sub(f.log.now()), f.tick)
 	}
-	f.ticks.Add(1)
-	f.timer = time.AfterFunc(f.limit.per, func() {
-		defer f.ticks.Done()
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.timer = nil
-		f.flush(f.log.now())
-	})
 }
 
-// flush records what was counted, and begins another stretch.
-func (f *flood) flush(now time.Time) {
+func (f *flood) tick() {
+	defer f.ticks.Done()
+	now := f.log.now()
+	f.mu.Lock()
+	f.timer = nil
+	var due []*flow
+	switch {
+	case f.closed:
+	case !now.Before(f.ends):
+		due = f.take(now)
+	case f.counting: // a refusal has begun another stretch meanwhile
+		f.arm()
+	}
+	f.mu.Unlock()
+	f.tell(due, now)
+}
+
+// take takes out what was counted, and begins another stretch.
+func (f *flood) take(now time.Time) (due []*flow) {
 	for _, w := range f.kinds {
 		if w.event.Count > 0 {
-			w.event.Time = now
-			if err := f.log.record(context.Background(), &w.event); err != nil && f.log.ledger != nil {
-				// The ledger has counted the event, which stands for more than one.
-				f.log.ledger.CountLost(Bounded, "a count of refusals could not be recorded", w.event.Count-1)
-			}
+			due = append(due, w)
 		}
 	}
 	clear(f.kinds)
-	f.total, f.ends = 0, now.Add(f.limit.per)
+	f.counting, f.total, f.ends = false, 0, now.Add(f.limit.per)
+	return due
+}
+
+// tell records what was counted.
+func (f *flood) tell(due []*flow, now time.Time) {
+	for _, w := range due {
+		w.event.Time = now
+		_ = f.log.record(context.Background(), &w.event)
+	}
 }
 
 // close records what was counted. What is refused from here on is recorded, or not,
 // one by one.
 func (f *flood) close() {
+	now := f.log.now()
 	f.mu.Lock()
+	var due []*flow
 	if !f.closed {
 		f.closed = true
 		if f.timer != nil && f.timer.Stop() {
 			f.ticks.Done()
 		}
-		f.flush(f.log.now())
+		due = f.take(now)
 	}
 	f.mu.Unlock()
+	f.tell(due, now)
 	f.ticks.Wait()
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
@@ -16,6 +17,7 @@ import (
 // counted as lost.
 type Handler struct {
 	log    *Logger
+	busy   *atomic.Int32 // messages being recorded
 	level  slog.Leveler
 	attrs  []mcpsec.Note
 	groups string // prefix of the names to come
@@ -29,7 +31,7 @@ func NewHandler(l *Logger, level slog.Leveler) *Handler {
 	if level == nil {
 		level = slog.LevelInfo
 	}
-	return &Handler{log: l, level: level}
+	return &Handler{log: l, level: level, busy: new(atomic.Int32)}
 }
 
 // Enabled implements [slog.Handler].
@@ -37,6 +39,11 @@ func (h *Handler) Enabled(_ context.Context, level slog.Level) bool { return lev
 
 // Handle implements [slog.Handler].
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
+	defer h.busy.Add(-1)
+	if h.busy.Add(1) > maxBusy { // a sink that logs what it records would not end
+		h.log.countLost("a flood of log messages")
+		return nil
+	}
 	e := &Event{Kind: Log, Time: r.Time, Level: r.Level.String(), Policy: h.log.policy, blank: h.log.redact}
 	if e.Time.IsZero() {
 		e.Time = h.log.now()
@@ -50,10 +57,21 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 		notes = flatten(notes, h.groups, a)
 		return len(notes) <= maxNotes
 	})
+	for i := range notes {
+		if h.log.redact != nil && h.log.redact.SecretName(notes[i].Key) {
+			notes[i].Value = redacted
+		}
+	}
 	e.note(notes)
 	_ = h.log.record(context.WithoutCancel(ctx), e) // BestEffort: the ledger counts it
 	return nil
 }
+
+// maxBusy bounds the messages that are recorded at the same time.
+const maxBusy = 64
+
+// redacted stands for a value whose name says that it is secret.
+const redacted = "[redacted]"
 
 // WithAttrs implements [slog.Handler].
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {

@@ -38,6 +38,13 @@ func newConfig() *config {
 	}
 }
 
+// safely contains the panic of a function of the caller's that runs on a goroutine
+// of the Logger's.
+func safely(do func()) {
+	defer func() { _ = recover() }()
+	do()
+}
+
 func (c *config) read(opts []Option) (faults []error) {
 	for i, opt := range opts {
 		if opt == nil {
@@ -206,7 +213,7 @@ func OnFault(tell func(error)) Option {
 		if tell == nil {
 			return errors.New("audit.OnFault: the function is nil")
 		}
-		c.onFault = tell
+		c.onFault = func(err error) { safely(func() { tell(err) }) }
 		return nil
 	}
 }
@@ -334,7 +341,7 @@ func (l *Logger) open(c *config) (err error) {
 	o.Calls, o.OnFault = callsOf, c.onFault
 	o.OnCheckpoint = func(text string) {
 		for _, take := range c.anchors {
-			take(text)
+			safely(func() { take(text) })
 		}
 	}
 	o.Hold = l.shipping.hold
@@ -349,8 +356,12 @@ func (l *Logger) open(c *config) (err error) {
 		}
 		c.hmacID, c.hmacKey = hex.EncodeToString(digestOf(key)[:4]), key
 	}
-	if err := l.closeUnfinished(); err != nil {
+	// First, so that Hold knows the cursors and what is full can empty.
+	if err := l.shipping.start(l.ledger, c.dir); err != nil {
 		return err
 	}
-	return l.shipping.start(l.ledger, c.dir)
+	if err := l.closeUnfinished(); err != nil {
+		c.onFault(fmt.Errorf("audit.Dir: %w: the next start tries again", err)) // the ledger keeps them open
+	}
+	return nil
 }

@@ -14,7 +14,7 @@ import (
 // resultOf measures the content of a result. The digest is SHA-256 over the parts
 // of the content in their order, each a letter for its kind, its length as eight
 // bytes, the highest first, and its bytes: t text, i image and a audio (MIME type,
-// then data), l link (URI), r embedded or read resource (URI, then text or data), s
+// then data), l link (URI), r embedded or read resource (URI, then text), b its data if it is not text, s
 // structured content, e the mark of an error, p the role of a prompt's message.
 // Lists and other results have none. It does not encode the result: that would cost
 // as much as the call.
@@ -100,7 +100,7 @@ func (m *measure) resource(c *mcp.ResourceContents) {
 	}
 	m.text('r', c.URI)
 	if c.Blob != nil {
-		m.part('r', c.Blob)
+		m.part('b', c.Blob)
 		return
 	}
 	m.text('r', c.Text)

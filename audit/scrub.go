@@ -30,7 +30,16 @@ func (l *Logger) scrub(e *Event) {
 		blank(&e.Findings[i].Reason)
 		blank(&e.Findings[i].Detail)
 	}
+	for i := range e.Credentials {
+		c := &e.Credentials[i]
+		for _, s := range [...]*string{&c.Name, &c.Provider, &c.Role, &c.KeyID} {
+			if clean, found := l.redact.Held(*s); found {
+				*s = clean
+			}
+		}
+	}
 	for i := range e.Notes {
+		blank(&e.Notes[i].Key)
 		blank(&e.Notes[i].Value)
 	}
 }

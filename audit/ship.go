@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mcpsec/mcpsec-go/audit/ledger"
@@ -109,6 +110,9 @@ func Ship(name string, to Destination, opts ...ShipOption) Option {
 			}
 		}
 		if err := errors.Join(faults...); err != nil {
+			if to != nil {
+				_ = guarded(to.Close) // it was given nothing
+			}
 			return fmt.Errorf("audit.Ship %s: %w", name, err)
 		}
 		c.cargo = append(c.cargo, s)
@@ -157,7 +161,11 @@ type ship struct {
 	onFault func(error)
 
 	running bool
-	fresh   bool // has never taken anything
+	unsaved bool // the cursor on the disk is old
+	landed  atomic.Bool
+	fresh   bool   // has never taken anything
+	closed  bool   // the ledger is: nothing more comes
+	untold  uint64 // lost after that
 	scanner *ledger.Scanner
 	batch   []Record
 	size    int    // of the batch, in bytes
@@ -210,7 +218,21 @@ func (f *fleet) start(l *ledger.Ledger, dir string) error {
 // close ends all deliveries, after the ledger was closed.
 func (f *fleet) close() {
 	f.once.Do(func() { close(f.quit) })
-	f.group.Wait()
+	landed := make(chan struct{})
+	go func() { f.group.Wait(); close(landed) }()
+	longest := time.Duration(0)
+	for _, s := range f.ships {
+		longest = max(longest, s.lastMinute)
+	}
+	select {
+	case <-landed:
+	case <-time.After(longest + time.Second):
+		for _, s := range f.ships {
+			if !s.landed.Load() {
+				s.onFault(fmt.Errorf("audit: %s does not return although its time is up, and is left behind", s.name))
+			}
+		}
+	}
 	for _, s := range f.ships {
 		if !s.running {
 			_ = guarded(s.to.Close) // it was given nothing
@@ -223,6 +245,8 @@ type cursor struct {
 	Origin     string `json:"origin"`
 	Next       uint64 `json:"next"`
 	Checkpoint uint64 `json:"checkpoint"`
+	// Lost is how many records the last process lost too late to say so in the ledger.
+	Lost uint64 `json:"lost,omitempty"`
 }
 
 func (s *ship) resume() error {
@@ -243,8 +267,19 @@ func (s *ship) resume() error {
 	if err := strictjson.Decode(text, 1<<12, &c); err != nil {
 		return fmt.Errorf("%s: %w: remove it to deliver everything again", s.path, err)
 	}
-	if c.Origin == s.ledger.Origin() { // of another ledger, one that was moved aside, nothing has been taken
-		s.state.Next, s.marks = c.Next, c.Checkpoint
+	if c.Origin != s.ledger.Origin() {
+		s.fresh = true
+		s.onFault(fmt.Errorf("audit: %s begins anew: its cursor, at record %d, is of another ledger, %q", s.name, c.Next, c.Origin))
+		return nil
+	}
+	if size := s.ledger.Size(); c.Next > size || c.Checkpoint > size {
+		s.fresh = true
+		s.onFault(fmt.Errorf("audit: %s begins anew: its cursor, at record %d, is ahead of the ledger's %d records: one of them was put back", s.name, c.Next, size))
+		return nil
+	}
+	s.state.Next, s.marks = c.Next, c.Checkpoint
+	if c.Lost > 0 {
+		s.ledger.CountLost(Bounded, "lost by "+s.name+" while the ledger was closed", c.Lost)
 	}
 	return nil
 }
@@ -253,7 +288,7 @@ func (s *ship) resume() error {
 // so nothing waits for the disk.
 func (s *ship) save() error {
 	s.mu.Lock()
-	c := cursor{s.ledger.Origin(), s.state.Next, s.marks}
+	c := cursor{s.ledger.Origin(), s.state.Next, s.marks, s.untold}
 	s.mu.Unlock()
 	text, err := json.Marshal(c)
 	if err != nil {
@@ -275,6 +310,7 @@ const (
 
 // run delivers until the ledger is closed and read to its end, or time is up.
 func (s *ship) run() {
+	defer s.landed.Store(true)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	s.fleet.group.Go(func() {
@@ -293,7 +329,7 @@ func (s *ship) run() {
 			s.onFault(fmt.Errorf("audit: closing %s: %w", s.name, err))
 		}
 	}()
-	mark, pause, closed := uint64(0), firstPause, false
+	mark, pause := uint64(0), firstPause
 	for ctx.Err() == nil {
 		more, err := s.deliver(ctx)
 		switch {
@@ -305,14 +341,14 @@ func (s *ship) run() {
 			pause = min(2*pause, longestPause)
 		case more:
 			pause = firstPause
-			if !s.full && !closed && !s.rest(ctx, s.interval, s.interval) {
+			if !s.full && !s.closed && !s.rest(ctx, s.interval, s.interval) {
 				return
 			}
-		case closed:
+		case s.closed:
 			return
 		default:
 			if mark, err = s.ledger.Wait(ctx, mark); err != nil {
-				closed = true // what was written last is still to be read
+				s.closed = true // what was written last is still to be read
 			}
 		}
 	}
@@ -375,7 +411,14 @@ func (s *ship) deliver(ctx context.Context) (more bool, err error) {
 	s.mu.Unlock()
 	s.full = len(s.batch) >= s.records || s.size >= s.bytes
 	s.batch = nil
-	return true, s.save()
+	switch err := s.save(); {
+	case err != nil && !s.unsaved:
+		s.onFault(fmt.Errorf("audit: the cursor of %s cannot be kept, so a restart delivers again: %w", s.name, err))
+		s.unsaved = true
+	case err == nil:
+		s.unsaved = false
+	}
+	return true, nil
 }
 
 // hand gives the batch to the destination and contains it.
@@ -453,7 +496,15 @@ func (s *ship) missed(count uint64) {
 	if s.fresh {
 		return // it begins with what is there
 	}
-	s.ledger.CountLost(Bounded, "removed before "+s.name+" took them", count)
+	s.countLost("removed before "+s.name+" took them", count)
+}
+
+// countLost has the ledger say what was lost. Once it is closed, the cursor keeps the
+// number for the next start.
+func (s *ship) countLost(why string, count uint64) {
+	if !s.ledger.CountLost(Bounded, why, count) {
+		s.untold += count
+	}
 }
 
 // account records what the destination will never take. What it rejects of such
@@ -461,22 +512,27 @@ func (s *ship) missed(count uint64) {
 func (s *ship) account(rejected []Rejection) {
 	var told uint64
 	why := ""
+	seen := make([]bool, len(s.batch))
 	for _, r := range rejected {
-		if r.Index < 0 || r.Index >= len(s.batch) {
+		if r.Index < 0 || r.Index >= len(s.batch) || seen[r.Index] {
 			continue
 		}
+		seen[r.Index] = true
 		s.mu.Lock()
 		s.state.Rejected++
 		s.mu.Unlock()
+		if s.batch[r.Index].Checkpoint != "" {
+			continue // no record is lost, and the report would call for the next checkpoint
+		}
 		e, err := Decode(s.batch[r.Index].Line)
-		if err == nil && e.Kind == Gap {
+		if err == nil && (e.Kind == Gap || e.Kind == Log) { // the report itself, or OnFault's message of it
 			continue
 		}
 		told++
 		why = r.Reason
 	}
 	if told > 0 {
-		s.ledger.CountLost(Bounded, "rejected by "+s.name, told)
+		s.countLost("rejected by "+s.name, told)
 		s.onFault(fmt.Errorf("audit: %s will never take %d of %d records: %s", s.name, told, len(s.batch), why))
 	}
 }

@@ -3,10 +3,9 @@ package audit
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"sync"
+	"time"
 
 	"github.com/mcpsec/mcpsec-go/audit/ledger"
 )
@@ -27,12 +26,17 @@ const keepBuffer = 64 << 10
 func (s store) Record(ctx context.Context, e *Event) error {
 	buf := buffers.Get().(*[]byte) //nolint:forcetypeassert // New makes nothing else
 	*buf = e.AppendJSON((*buf)[:0])
-	entry := ledger.Entry{Object: *buf, Class: e.class}
+	entry := ledger.Entry{Object: *buf, Class: e.class, Stands: e.Count}
 	switch e.Kind { //nolint:exhaustive // no other kind is about one call
 	case Attempt:
 		entry.Opens = e.ID
 	case Outcome:
 		entry.Closes = e.ID
+	}
+	if ctx.Done() == nil && e.class == Require { // an outcome: a Sink bounds its own waiting
+		bounded, cancel := context.WithTimeout(ctx, outcomeTimeout)
+		defer cancel()
+		ctx = bounded
 	}
 	err := s.ledger.Append(ctx, &entry)
 	if cap(*buf) <= keepBuffer {
@@ -41,8 +45,18 @@ func (s store) Record(ctx context.Context, e *Event) error {
 	return err
 }
 
+// outcomeTimeout is how long a disk that hangs keeps a caller from its refusal.
+const outcomeTimeout = 1 * time.Second
+
 // Close implements [Sink].
 func (s store) Close() error { return s.ledger.Close() }
+
+// countLost has the ledger, if there is one, say that an event was lost.
+func (l *Logger) countLost(why string) {
+	if l.ledger != nil {
+		l.ledger.CountLost(BestEffort, why, 1)
+	}
+}
 
 // callsOf tells the ledger which call a record opens or closes. It reads the fixed
 // beginning of what AppendJSON writes.
@@ -51,13 +65,11 @@ func callsOf(record []byte) (opens, closes string) {
 	if !ok {
 		return "", ""
 	}
-	if id, ok := bytes.CutPrefix(after, []byte(`attempt","id":"`)); ok {
-		id, _, _ = bytes.Cut(id, []byte{'"'})
-		return string(id), ""
+	if id, ok := bytes.CutPrefix(after, []byte(`attempt","id":`)); ok {
+		return string(unquote(id[:stringEnd(id, 0)])), ""
 	}
-	if id, ok := bytes.CutPrefix(after, []byte(`outcome","id":"`)); ok {
-		id, _, _ = bytes.Cut(id, []byte{'"'})
-		return "", string(id)
+	if id, ok := bytes.CutPrefix(after, []byte(`outcome","id":`)); ok {
+		return "", string(unquote(id[:stringEnd(id, 0)]))
 	}
 	return "", ""
 }
@@ -65,40 +77,34 @@ func callsOf(record []byte) (opens, closes string) {
 // closeUnfinished records an outcome for each attempt that an earlier process left
 // without one.
 func (l *Logger) closeUnfinished() error {
-	for _, u := range l.ledger.Unfinished() {
-		e, err := l.find(u.Seq)
-		if err != nil { // pruned, or no event of ours: what is known is recorded
-			e = &Event{ID: u.ID}
+	left := l.ledger.Unfinished() // in the order of their records
+	if len(left) == 0 {
+		return nil
+	}
+	s, err := l.ledger.Scan(left[0].Seq)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }() // nothing was written
+	at := ledger.Line{}
+	for i, u := range left {
+		for err == nil && (at.Kind != ledger.Record || at.Seq < u.Seq) {
+			at, err = s.Next()
+		}
+		e := &Event{ID: u.ID} // pruned, or no event of ours: what is known is recorded
+		if err == nil && at.Seq == u.Seq {
+			if known, err := Decode(at.Text); err == nil {
+				e = known
+			}
 		}
 		e.Kind, e.Decision, e.Time = Outcome, Unknown, l.now()
-		e.Detail = fmt.Sprintf("the process ended after record %d, before the outcome of the call was recorded", u.Seq)
-		e.class = Require
-		if err := (store{l.ledger}).Record(&late{}, e); err != nil {
+		e.Detail = fmt.Sprintf("after record %d the process ended, or the log could not be written, before the outcome of the call was recorded", u.Seq)
+		if e.class = Bounded; i%1024 == 1023 || i == len(left)-1 { // the queue is written in order: the last stands for all
+			e.class = Require
+		}
+		if err := (store{l.ledger}).Record(context.Background(), e); err != nil {
 			return fmt.Errorf("closing the calls that were cut off: %w", err)
 		}
 	}
 	return nil
-}
-
-// find reads one event of the ledger.
-func (l *Logger) find(seq uint64) (*Event, error) {
-	s, err := l.ledger.Scan(seq)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = s.Close() }() // nothing was written
-	for {
-		line, err := s.Next()
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil, fmt.Errorf("no record %d", seq)
-		case err != nil:
-			return nil, err
-		case line.Kind == ledger.Record:
-			if line.Seq != seq {
-				return nil, fmt.Errorf("no record %d", seq)
-			}
-			return Decode(line.Text)
-		}
-	}
 }

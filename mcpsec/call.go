@@ -115,6 +115,11 @@ type Credential struct {
 // A Note is a fact about a call, for the audit record.
 type Note struct{ Key, Value string }
 
+// Ran reports whether the call has got past every control, to its handler or, where
+// no handler is guarded, to the SDK. What was refused before has done nothing. A
+// control asks it after next has returned.
+func (c *Call) Ran() bool { return c.flight != nil && c.flight.ran }
+
 // Findings returns what controls noted so far, oldest first.
 func (c *Call) Findings() []Finding {
 	if c.flight == nil {

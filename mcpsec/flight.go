@@ -43,6 +43,7 @@ type flight struct {
 	counted bool  // a retry of a call that was already charged
 	landed  bool  // over; under mu
 	asked   bool  // the last run asked the client for input
+	ran     bool  // what the call is for has begun
 }
 
 // remembered is what only few calls have to remember.

@@ -31,7 +31,7 @@ func benchLedger(tb testing.TB, o Options) (*Ledger, string) {
 
 // callers runs b.N operations on many goroutines and reports how many a second are
 // done once finish has returned, and the median of what one took its caller.
-func callers(b *testing.B, n int, do func() error, finish func() error) {
+func callers(b *testing.B, n int, do, finish func() error) {
 	b.Helper()
 	b.ReportAllocs()
 	var (

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,10 +89,13 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	acked := make(map[string]bool)
 	torn := 0
 	for round := range crashRounds {
-		for _, line := range crashOnce(t, dir, time.Duration(rand.IntN(int(30*time.Millisecond)))) { //nolint:gosec // a moment
+		for _, line := range crashOnce(t, dir, time.Duration(rand.IntN(int(30*time.Millisecond)))) {
 			acked[line] = true
 		}
-		onDisk, open := crashRead(t, dir)
+		onDisk, open, cut := crashRead(t, dir)
+		if cut {
+			torn++
+		}
 		for line := range acked {
 			if !onDisk[line] {
 				t.Fatalf("round %d: %q was acknowledged and is not in the log", round, line)
@@ -101,9 +105,6 @@ func TestKilledAtRandomMoments(t *testing.T) {
 		l, err := Open(dir, crashOptions())
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
-		}
-		if len(l.w.toldEnd) > 0 {
-			torn++
 		}
 		found := make(map[string]bool)
 		for _, u := range l.Unfinished() {
@@ -127,6 +128,9 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	if err != nil || len(r.Faults) > 0 {
 		t.Fatalf("%+v %v", r, err)
 	}
+	if said := strings.Count(readAll(t, dir), `"event":"recovery"`); said != torn {
+		t.Errorf("%d records tell of %d torn tails", said, torn)
+	}
 	t.Logf("%d records in %d segments, %d torn tails in %d rounds", r.Records, r.Segments, torn, crashRounds)
 }
 
@@ -134,7 +138,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 func crashOnce(t *testing.T, dir string, moment time.Duration) []string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), crashDir+"="+dir) //nolint:forbidigo // of the test binary itself
+	cmd.Env = append(os.Environ(), crashDir+"="+dir)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -166,10 +170,18 @@ func crashOnce(t *testing.T, dir string, moment time.Duration) []string {
 	return lines
 }
 
-// crashRead returns what is in the log after the kill, complete lines only, and
-// which calls of it are open.
-func crashRead(t *testing.T, dir string) (all, open map[string]bool) {
+// crashRead returns what is in the log after the kill, complete lines only, which
+// calls of it are open, and whether its end is torn.
+func crashRead(t *testing.T, dir string) (all, open map[string]bool, torn bool) {
 	t.Helper()
+	names, err := segments(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(dir, names[len(names)-1]))
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := Scan(dir, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +191,7 @@ func crashRead(t *testing.T, dir string) (all, open map[string]bool) {
 	for {
 		l, err := s.Next()
 		if err == io.EOF { //nolint:errorlint // Next returns it as it is
-			return all, open
+			return all, open, s.Rest() > 0 || info.Size() == 0
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -27,7 +27,7 @@ type media struct {
 
 var realMedia = media{
 	create: func(path string) (disk, error) {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // in the ledger's own folder
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
 			return nil, err
 		}
@@ -41,7 +41,7 @@ var realMedia = media{
 		if !before.Mode().IsRegular() {
 			return nil, fmt.Errorf("%s is not a regular file (mode %v): no link and no device can be a segment", path, before.Mode())
 		}
-		f, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // in the ledger's own folder
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
 		if err != nil {
 			return nil, err
 		}

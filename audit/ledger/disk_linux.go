@@ -15,7 +15,7 @@ func dataSync(f *os.File) error {
 	var fault error
 	if err := conn.Control(func(fd uintptr) {
 		for {
-			if fault = syscall.Fdatasync(int(fd)); !errors.Is(fault, syscall.EINTR) { //nolint:gosec // a file descriptor
+			if fault = syscall.Fdatasync(int(fd)); !errors.Is(fault, syscall.EINTR) {
 				return
 			}
 		}

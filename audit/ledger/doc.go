@@ -18,7 +18,8 @@
 // without its end, as it stands on the disk: anything that can hash and read C2SP
 // notes can check it. ledger.pub holds the public keys; ledger.key the private one,
 // unless Options.Key is used; ledger.lock keeps a second process out;
-// ledger.reserve is space for the record that says that there is none.
+// ledger.reserve is space for the record that says that there is none. What a ledger
+// moves aside it keeps, as torn-* and in quarantine-*.
 //
 // # What it withstands
 //
@@ -28,11 +29,14 @@
 // comes meanwhile is refused or counted, and a gap record has the exact number. A
 // disk that fails to sync: the file is given up and what was not confirmed is written
 // anew. Another program that renames, cuts, replaces or writes to the file in use:
-// the log goes on in a new segment, and a record says so.
+// the log looks about once a second, goes on in a new segment, and a record says so.
+// A signer that fails, hangs or answers nonsense: the log goes on unsigned, and signs
+// later.
 //
-// Changes afterwards: [Verify] names the first record that is not what was written,
-// to the record where the chain tells, and between two checkpoints where whoever
-// changed it has mended the chain. [Prove] shows that a record is in the log to
+// Changes afterwards: [Verify] names the first record that is not what was written.
+// Where the chain tells, that is the record or the one before it, since a link that
+// does not fit may be wrong at either end; where whoever changed it has mended the
+// chain, the first one since the last good checkpoint or anchor. [Prove] shows that a record is in the log to
 // somebody who has only the public key.
 //
 // # What it does not withstand
@@ -41,7 +45,12 @@
 // every checkpoint that was taken elsewhere, which is what Options.OnCheckpoint is
 // for. Whoever can write to the folder can cut off its end, back to the last
 // checkpoint that somebody holds elsewhere; the report says how many records lie
-// beyond ([Report.Signed], [Report.Anchored]). Records that were counted as lost but
-// not yet written as a gap are forgotten when the process is killed. A disk that
-// lies about what it has written cannot be helped.
+// beyond ([Report.Signed], [Report.Anchored]). Dropping all checkpoints leaves a log
+// without faults of which nothing is signed: look at that number. A segment's header
+// is no leaf of the tree: its time, and its list of open calls, can be changed
+// unnoticed. Records that were counted as lost but not yet written as a gap are
+// forgotten when the process is killed. What is acknowledged in the second after
+// another program has removed the file in use is gone with it, and missed. Before the
+// next start, a log that a loss of power has left with zeros at its end is reported
+// as changed. A disk that lies about what it has written cannot be helped.
 package ledger

@@ -125,7 +125,7 @@ func ParseVerifier(text string) (note.Verifier, error) {
 		return note.NewVerifier(text)
 	}
 	hash, err := strconv.ParseUint(parts[1], 16, 32)
-	if err != nil || uint32(hash) != hashECDSA(raw[1:]) { //nolint:gosec // parsed as 32 bits
+	if err != nil || hash != uint64(hashECDSA(raw[1:])) {
 		return nil, errors.New("ledger: the public key does not have the hash it names")
 	}
 	public, err := x509.ParsePKIXPublicKey(raw[1:])
@@ -136,7 +136,7 @@ func ParseVerifier(text string) (note.Verifier, error) {
 	if again, err := encodeVerifier(parts[0], public); !ok || err != nil || again != text {
 		return nil, errors.New("ledger: the public key is no ECDSA key on P-256")
 	}
-	return &ecdsaVerifier{parts[0], uint32(hash), p}, nil //nolint:gosec // parsed as 32 bits
+	return &ecdsaVerifier{parts[0], uint32(hash), p}, nil
 }
 
 type ecdsaVerifier struct {
@@ -193,7 +193,7 @@ func ownKey(dir, origin string) (*Key, error) {
 		return nil, err
 	}
 	block, rest := pem.Decode(text)
-	if block == nil || block.Type != "PRIVATE KEY" || len(strings.TrimSpace(string(rest))) > 0 {
+	if block == nil || block.Type != "PRIVATE KEY" || strings.TrimSpace(string(rest)) != "" {
 		return nil, fmt.Errorf("%s is no private key in PEM", path)
 	}
 	private, err := x509.ParsePKCS8PrivateKey(block.Bytes)
@@ -258,7 +258,7 @@ func writeWhole(path string, content []byte, mode fs.FileMode) error {
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode) //nolint:gosec // in the ledger's own folder
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}

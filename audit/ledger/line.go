@@ -109,7 +109,7 @@ func (h *header) tree() (t tree, err error) {
 		if t.used == len(h.Roots) {
 			return t, errors.New("the header has too few roots")
 		}
-		if t.roots[t.used], err = tlog.ParseHash(h.Roots[t.used]); err != nil {
+		if t.roots[t.used], err = parseHash(h.Roots[t.used]); err != nil {
 			return t, fmt.Errorf("the header's roots: %w", err)
 		}
 		t.used++
@@ -118,7 +118,7 @@ func (h *header) tree() (t tree, err error) {
 		return t, errors.New("the header has too many roots")
 	}
 	if h.First > 0 {
-		t.last, err = tlog.ParseHash(h.Last)
+		t.last, err = parseHash(h.Last)
 	}
 	return t, err
 }
@@ -211,6 +211,15 @@ func parseHead(text string) (h head, err error) {
 	if h.size, err = strconv.ParseUint(lines[1], 10, 63); err != nil || strconv.FormatUint(h.size, 10) != lines[1] {
 		return h, errors.New("the checkpoint's size is no number")
 	}
-	h.root, err = tlog.ParseHash(lines[2])
+	h.root, err = parseHash(lines[2])
+	return h, err
+}
+
+// parseHash reads a hash in the one form that it is written in.
+func parseHash(text string) (tlog.Hash, error) {
+	h, err := tlog.ParseHash(text)
+	if err == nil && h.String() != text {
+		err = errors.New("the base64 of a hash ends in bits that mean nothing")
+	}
 	return h, err
 }

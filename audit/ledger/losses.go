@@ -21,8 +21,6 @@ type loss struct {
 // maxReasons bounds the reasons told apart. They are this program's own, few texts.
 const maxReasons = 32
 
-func (l *losses) add(class Class, why string, now time.Time) { l.addMany(class, why, now, 1) }
-
 func (l *losses) addMany(class Class, why string, now time.Time, count uint64) {
 	for i := range l.reasons {
 		if r := &l.reasons[i]; r.class == class && r.why == why {

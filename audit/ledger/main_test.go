@@ -6,15 +6,21 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/mod/sumdb/note"
 )
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(crashDir); dir != "" { //nolint:forbidigo // the child of the crash test
+	if dir := os.Getenv(crashDir); dir != "" {
 		crashChild(dir)
 		return
+	}
+	if what := os.Getenv(childTask); what != "" {
+		os.Exit(child(what, os.Getenv(childDir)))
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -107,3 +113,17 @@ func text(t *testing.T, dir string) string {
 	}
 	return b.String()
 }
+
+// A clock is set by a test.
+type clock struct{ at atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.at.Store(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC).UnixNano())
+	return c
+}
+
+func (c *clock) now() time.Time      { return time.Unix(0, c.at.Load()) }
+func (c *clock) add(d time.Duration) { c.at.Add(int64(d)) }
+
+func verifiers(l *Ledger) []note.Verifier { return []note.Verifier{l.Key().Verifier()} }

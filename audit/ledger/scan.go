@@ -1,12 +1,16 @@
 package ledger
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+
+	"github.com/mcpsec/mcpsec-go/internal/regular"
 )
 
 // A position is a place in the log: a byte of a segment.
@@ -53,6 +57,7 @@ type Scanner struct {
 	r, w  int    // of buf: what is read and not yet returned
 	next  uint64 // number of the next record
 	head  *header
+	bound bool // end is what the next segment says
 }
 
 // Scan reads the log in a folder from a record on. Headers and checkpoints between
@@ -116,7 +121,10 @@ func (s *Scanner) line() (Line, error) {
 				return Line{}, err
 			}
 		}
-		stop := s.stop()
+		stop, err := s.stop()
+		if err != nil {
+			return Line{}, err
+		}
 		unread := s.buf[s.r:s.w]
 		if i := bytes.IndexByte(unread, '\n'); i >= 0 && (stop < 0 || s.off+int64(i) < stop) {
 			return s.take(unread[:i], i+1), nil
@@ -127,7 +135,7 @@ func (s *Scanner) line() (Line, error) {
 				continue
 			}
 			if err != nil && !errors.Is(err, io.EOF) {
-				return Line{}, fmt.Errorf("ledger: %s: %w", s.name, err)
+				return Line{}, fmt.Errorf("ledger: %s at byte %d: %w", s.name, s.off, err)
 			}
 		}
 		rest, ended, err := s.advance()
@@ -152,20 +160,25 @@ func (s *Scanner) take(text []byte, n int) Line {
 }
 
 // stop returns up to which byte of the segment to read; -1 for its end.
-func (s *Scanner) stop() int64 {
-	stop := s.end
-	if s.limit != nil {
-		if at := s.limit(); at.first == s.first && (stop < 0 || at.off < stop) {
-			stop = at.off
-		}
+func (s *Scanner) stop() (int64, error) {
+	if s.limit == nil {
+		return s.end, nil
 	}
-	return stop
+	at := s.limit()
+	switch {
+	case at.first == s.first && (s.end < 0 || at.off < s.end):
+		return at.off, nil
+	case at.first > s.first && !s.bound:
+		err := s.refresh() // the writer has left it: perhaps for a reason
+		return s.end, err
+	}
+	return s.end, nil
 }
 
 // fill reads more of the file behind what is there.
 func (s *Scanner) fill() (int, error) {
 	if s.w-s.r > 2*maxLine {
-		return 0, fmt.Errorf("the line at byte %d is longer than %d bytes", s.off, maxLine)
+		return 0, errLong
 	}
 	if s.r > 0 {
 		s.r, s.w = 0, copy(s.buf, s.buf[s.r:s.w])
@@ -178,6 +191,8 @@ func (s *Scanner) fill() (int, error) {
 	return n, err
 }
 
+var errLong = fmt.Errorf("the line is longer than %d bytes", maxLine)
+
 const readAhead = 256 << 10
 
 // Rest returns how many bytes of an unfinished line follow the last line returned.
@@ -189,48 +204,65 @@ func (s *Scanner) open() error {
 		return io.EOF
 	}
 	name := s.names[0]
-	f, err := os.Open(filepath.Join(s.dir, name)) //nolint:gosec // a segment of the folder that was asked for
+	f, err := openSegment(filepath.Join(s.dir, name))
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	s.names = s.names[1:]
-	s.file, s.name, s.off, s.r, s.w, s.end = f, name, 0, 0, 0, -1
+	s.file, s.name, s.off, s.r, s.w, s.end, s.bound = f, name, 0, 0, 0, -1, false
 	s.first, _ = segmentFirst(name)
-	return s.bound()
+	s.ask()
+	return nil
 }
 
-// bound finds out from the header of the segment after this one, if there is one,
-// how much of this one counts.
-func (s *Scanner) bound() error {
+// openSegment opens a segment to read it. What is no regular file could keep the
+// reader waiting for ever.
+func openSegment(path string) (*os.File, error) {
+	f, _, err := regular.Open(path, math.MaxInt64, nil)
+	return f, err
+}
+
+// ask finds out from the header of the segment after this one, if there is one, how
+// much of this one counts.
+func (s *Scanner) ask() {
 	if len(s.names) == 0 {
-		return nil
+		return
 	}
+	s.bound = true
 	h, err := readHeader(filepath.Join(s.dir, s.names[0]))
-	if err != nil {
-		return nil //nolint:nilerr // whoever reads that segment will see it
-	}
-	if h.Before > 0 {
+	if err == nil && h.Before > 0 { // whoever reads that segment will see the error
 		s.end = h.Before
 	}
+}
+
+// refresh looks for segments that were begun after this one.
+func (s *Scanner) refresh() error {
+	if len(s.names) > 0 {
+		return nil
+	}
+	names, err := segments(s.dir)
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	for len(names) > 0 && names[0] <= s.name {
+		names = names[1:]
+	}
+	s.names = names
+	s.ask()
 	return nil
 }
 
 func readHeader(path string) (*header, error) {
-	f, err := os.Open(path) //nolint:gosec // a segment of the folder that was asked for
+	f, err := openSegment(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // nothing was written
-	b := make([]byte, maxLine)
-	n, err := io.ReadFull(f, b)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+	line, err := readLine(bufio.NewReaderSize(f, 16<<10))
+	if err != nil {
 		return nil, err
 	}
-	line, _, ok := bytes.Cut(b[:n], newline)
-	if !ok {
-		return nil, errTorn
-	}
-	return parseHeader(line)
+	return parseHeader(bytes.TrimSuffix(line, newline))
 }
 
 // advance goes on to the next segment once this one is read. It returns what is
@@ -240,16 +272,9 @@ func (s *Scanner) advance() (rest []byte, ended bool, err error) {
 		return nil, true, nil
 	}
 	if len(s.names) == 0 {
-		names, err := segments(s.dir)
-		if err != nil {
-			return nil, false, fmt.Errorf("ledger: %w", err)
-		}
-		for len(names) > 0 && names[0] <= s.name {
-			names = names[1:]
-		}
-		s.names = names
 		// Look once more for what came to this segment before the next was begun.
-		return nil, len(names) == 0, s.bound()
+		err := s.refresh()
+		return nil, len(s.names) == 0, err
 	}
 	if s.end < 0 && s.r < s.w {
 		return s.buf[s.r:s.w], false, nil

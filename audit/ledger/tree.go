@@ -1,10 +1,14 @@
 package ledger
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"errors"
+	"fmt"
 	"hash"
 	"slices"
 
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -32,7 +36,7 @@ func (t *tree) push(leaf tlog.Hash, visit func(level int, n int64, h tlog.Hash))
 		h = tlog.NodeHash(t.roots[t.used], h)
 		n >>= 1
 		if visit != nil {
-			visit(level, int64(n), h) //nolint:gosec // as above
+			visit(level, int64(n), h)
 		}
 	}
 	t.roots[t.used] = h
@@ -86,3 +90,43 @@ func (l *leafHasher) leaf(line []byte) tlog.Hash {
 	l.sha.Sum(l.sum[:0])
 	return l.sum
 }
+
+// accept adds a record line to the tree if it is the one that follows.
+func (t *tree) accept(line []byte, leaves *leafHasher) error {
+	seq, prev, ok := parseRecord(line)
+	switch {
+	case !ok, bytes.IndexByte(line, 0) >= 0: // a block that was never written
+		return errors.New("the line is no record")
+	case seq != t.size:
+		return fmt.Errorf("the line is record %d, and record %d belongs here", seq, t.size)
+	case !bytes.Equal(prev[:], t.last[:prevBytes]):
+		return errLink
+	}
+	t.push(leaves.leaf(line), nil)
+	return nil
+}
+
+var errLink = errors.New("the record before it is not the one that it was written after")
+
+// confirm compares the tree with a checkpoint of it.
+func (t *tree) confirm(text, origin string, keys []note.Verifier) error {
+	h, err := openHead(text, keys)
+	switch {
+	case err != nil:
+		return err
+	case h.origin != origin:
+		return fmt.Errorf("the checkpoint is of another log, %q", h.origin)
+	case h.size > t.size:
+		return fmt.Errorf("%w: the checkpoint covers %d records, and %d are here", errMissing, h.size, t.size)
+	case h.size < t.size:
+		return fmt.Errorf("the checkpoint covers %d records, and %d are here", h.size, t.size)
+	case h.root != t.root():
+		return errRoot
+	}
+	return nil
+}
+
+var (
+	errRoot    = errors.New("the records are not those that were signed")
+	errMissing = errors.New("a record is missing")
+)

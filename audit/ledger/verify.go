@@ -111,7 +111,7 @@ func (v *verifier) weigh(dir string) (total int64, err error) {
 		return 0, fmt.Errorf("ledger: %w", err)
 	}
 	for _, name := range names {
-		if info, err := os.Stat(filepath.Join(dir, name)); err == nil {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil { //nolint:gosec // the folder that was asked for
 			total += info.Size()
 		}
 	}
@@ -135,6 +135,11 @@ func (v *verifier) run(s *Scanner) error {
 		l, err := s.Next()
 		if errors.Is(err, io.EOF) {
 			break
+		}
+		if errors.Is(err, errLong) {
+			r.Records = v.tree.size
+			r.Faults = append(r.Faults, Fault{v.tree.size, s.name, s.off, errLong.Error()})
+			return nil
 		}
 		if err != nil {
 			return err
@@ -228,8 +233,11 @@ func (v *verifier) checkpoint(l *Line) (uint64, string) {
 	r := v.report
 	err := v.tree.confirm(l.Checkpoint, r.Origin, v.keys)
 	switch {
-	case errors.Is(err, errRoot) && r.Checkpoints > 0 && r.Signed < v.tree.size:
-		return r.Signed, fmt.Sprintf("of the records %d to %d, at least one is not what was signed", r.Signed, lastOf(v.tree.size))
+	case errors.Is(err, errRoot) && max(r.Signed, r.First) < v.tree.size:
+		from := max(r.Signed, r.First)
+		return from, fmt.Sprintf("of the records %d to %d, at least one is not what was signed", from, lastOf(v.tree.size))
+	case errors.Is(err, errMissing):
+		return v.tree.size, err.Error()
 	case err != nil:
 		return lastOf(v.tree.size), err.Error()
 	}

@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -18,27 +15,40 @@ const (
 	checkpointRecords = 10_000
 	// retryEvery is how often a log that cannot be written is tried again.
 	retryEvery = 250 * time.Millisecond
+	// rotatePause is how long a segment goes on when the next cannot be begun.
+	rotatePause = time.Minute
 )
 
 // A writer is the state of the goroutine that writes.
 type writer struct {
-	disk    disk
-	path    string
-	first   uint64    // of the segment
-	began   time.Time // of the segment
-	off     int64     // what is safe of it
-	tree    tree      // of what is safe
-	hash    *leafHasher
-	open    map[string]uint64
-	carry   *batch // taken from producers and not yet written
-	out     []byte
-	marks   []mark
-	signed  uint64 // size that the last checkpoint covers
-	signAt  time.Time
-	sizes   []segmentSize // of all segments, the oldest first
-	failing bool
-	told    []byte // reports of the ledger itself that are to be written
-	toldEnd []int
+	disk  disk
+	path  string
+	first uint64    // of the segment
+	began time.Time // of the segment
+	// rotateAt is when the next segment may be tried again.
+	rotateAt time.Time
+	off      int64 // what is safe of it
+	before   int64 // what is safe of the one before, if that was given up; or 0
+	tree     tree  // of what is safe
+	hash     *leafHasher
+	open     map[string]uint64
+	carry    *batch // taken from producers and not yet written
+	out      []byte
+	marks    []mark
+	signed   uint64 // size that the last checkpoint covers
+	signAt   time.Time
+	signing  *signing
+	mute     time.Time     // until when a signer that failed is left alone
+	sizes    []segmentSize // of all segments, the oldest first
+	doomed   int           // of them, those that a record says are pruned
+	pruned   int           // of those, those of which the record is safe
+	failing  bool
+	told     []byte // reports of the ledger itself that are to be written
+	toldEnd  []int
+}
+
+func newWriter() writer {
+	return writer{hash: newLeafHasher(), open: make(map[string]uint64), carry: &batch{}}
 }
 
 // A mark is a call that begins or ends in the batch at hand.
@@ -110,10 +120,7 @@ func (l *Ledger) cycle() {
 	if err != nil {
 		err = l.keep(b, lost, err)
 	}
-	if b.waiters != nil {
-		b.waiters.err = err
-		close(b.waiters.done)
-	}
+	waiters := b.waiters
 	b.reset()
 	l.mu.Lock()
 	l.spare = b
@@ -123,6 +130,10 @@ func (l *Ledger) cycle() {
 		l.grown = nil
 	}
 	l.mu.Unlock()
+	if waiters != nil { // who is refused finds the fault
+		waiters.err = err
+		close(waiters.done)
+	}
 	if err != nil && !w.failing {
 		l.opts.OnFault(fmt.Errorf("ledger: %s: %w", l.dir, err))
 	}
@@ -179,19 +190,19 @@ func (l *Ledger) write(lost losses, parts ...*batch) error {
 		w.carry.reset()
 	}
 	w.told, w.toldEnd = w.told[:0], w.toldEnd[:0]
+	w.pruned = w.doomed
+	_ = l.removePruned() // the next write tries again, and says so
 	if signed != "" {
 		w.signed, w.signAt = t.size, now.Add(checkpointEvery)
 	}
 	l.mu.Lock()
 	l.written += uint64(len(w.out))
-	l.at = position{w.first, w.off}
+	l.size, l.at = t.size, position{w.first, w.off}
 	l.mu.Unlock()
 	if signed != "" {
 		l.opts.OnCheckpoint(signed)
 	}
-	if cap(w.out) > keepBuffer {
-		w.out = nil
-	}
+	w.out = emptied(w.out)
 	return nil
 }
 
@@ -214,44 +225,47 @@ func (l *Ledger) compose(t *tree, object []byte, it item) {
 // the disk does not confirm that, the file is given up: what a failed fsync has
 // thrown away, a second one does not bring back. The lines go to a new segment.
 func (l *Ledger) commit() error {
-	w := &l.w
+	written, err := l.w.save()
+	if err == nil {
+		return nil
+	}
+	cut := l.w.disk.Truncate(l.w.off) // if it fails: the next header says where this one ends
+	if !written && isFull(err) && cut == nil {
+		return err // a new segment would not fit either
+	}
+	if fault := l.abandon(); fault != nil {
+		return errors.Join(err, fault)
+	}
+	if err := l.begin(l.now(), l.w.before); err != nil {
+		return err
+	}
+	if _, err = l.w.save(); err != nil {
+		err = errors.Join(err, l.abandon())
+	}
+	return err
+}
+
+// save writes the composed lines. It reports whether it was the sync that failed.
+func (w *writer) save() (written bool, err error) {
 	n, err := w.disk.WriteAt(w.out, w.off)
 	if err == nil && n < len(w.out) {
 		err = io.ErrShortWrite
 	}
-	if err == nil {
-		if err = w.disk.Sync(); err == nil {
-			w.grow()
-			return nil
-		}
-	} else if fault := w.disk.Truncate(w.off); fault == nil && isFull(err) {
-		return err // a new segment would not fit either
-	}
-	_ = w.disk.Truncate(w.off) // if it fails: the next header says where this one ends
-	if fault := l.abandon(); fault != nil {
-		return errors.Join(err, fault)
-	}
-	if n, err = w.disk.WriteAt(w.out, w.off); err == nil && n < len(w.out) {
-		err = io.ErrShortWrite
-	}
-	if err == nil {
-		err = w.disk.Sync()
-	}
 	if err != nil {
-		return errors.Join(err, w.disk.Truncate(w.off))
+		return false, err
 	}
-	w.grow()
-	return nil
-}
-
-func (w *writer) grow() {
+	if err := w.disk.Sync(); err != nil {
+		return true, err
+	}
 	w.off += int64(len(w.out))
 	w.sizes[len(w.sizes)-1].bytes = w.off
+	return true, nil
 }
 
-// isFull reports whether an error says that there is no space, or no more allowed.
+// isFull reports whether an error says that there is no space, or no more allowed. A
+// file that may not grow is none: the next segment may.
 func isFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // keep holds on to what producers were told is taken, and counts the rest as lost.
@@ -263,11 +277,12 @@ func (l *Ledger) keep(b *batch, lost losses, fault error) error {
 	for _, it := range b.items {
 		object := b.objects[start:it.end]
 		start = it.end
-		if it.class == Require || len(w.carry.objects)+len(object) > l.opts.QueueBytes {
-			lost.add(it.class, "the log could not be written", now)
+		e := &Entry{object, it.class, it.opens, it.closes, it.stands}
+		if it.class == Require || len(w.carry.items) > 0 && w.carry.cost+e.cost() > l.opts.QueueBytes {
+			lost.addMany(it.class, "the log could not be written", now, it.stands)
 			continue
 		}
-		w.carry.add(&Entry{object, it.class, it.opens, it.closes})
+		w.carry.add(e)
 	}
 	if isFull(fault) && l.spendReserve() {
 		l.tell(&report{
@@ -303,7 +318,10 @@ func (l *Ledger) finish() {
 		fault = l.Fault()
 	}
 	if fault != nil {
-		left := uint64(len(w.carry.items))
+		left := uint64(0)
+		for _, it := range w.carry.items {
+			left += it.stands
+		}
 		w.carry.reset()
 		l.mu.Lock()
 		if left > 0 {
@@ -337,171 +355,19 @@ func (l *Ledger) closing() bool {
 	return l.closed
 }
 
-// prepare makes sure that there is a segment to write to: the one in use, if it is
-// still the file it was, and otherwise the next.
-func (l *Ledger) prepare() error {
-	w := &l.w
-	now := l.now()
-	if w.disk == nil {
-		return l.abandon()
-	}
-	if due := !now.Before(w.signAt); due || w.failing {
-		if why := l.disturbed(); why != "" {
-			l.opts.OnFault(fmt.Errorf("ledger: %s: %s", w.path, why))
-			l.tell(&report{Time: now, Event: eventRecovery, Reason: "the file in use was " + why, Detail: filepath.Base(w.path)})
-			return l.abandon()
-		}
-	}
-	if w.tree.size > w.first && (w.off >= l.opts.SegmentBytes || now.Sub(w.began) >= l.opts.SegmentAge) {
-		if err := l.rotate(now); err != nil {
-			l.opts.OnFault(fmt.Errorf("ledger: %s: the next segment cannot be begun, so this one goes on: %w", w.path, err))
-			w.began = now // once an hour
-		}
-	}
-	return l.prune()
-}
-
-// disturbed says what another program did to the segment in use.
-func (l *Ledger) disturbed() string {
-	w := &l.w
-	there, err := os.Lstat(w.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "removed or renamed"
-	}
-	here, err2 := w.disk.Stat()
-	if err != nil || err2 != nil {
-		return "" // nothing is known; the write will tell
-	}
-	switch {
-	case !os.SameFile(there, here):
-		return "replaced"
-	case here.Size() < w.off:
-		return "truncated"
-	case here.Size() > w.off && !w.failing:
-		return "written to by another program"
-	}
-	return ""
-}
-
-// rotate ends the segment with a signature and begins the next.
-func (l *Ledger) rotate(now time.Time) error {
-	w := &l.w
-	if w.signed < w.tree.size {
-		if text := l.sign(&w.tree); text != "" {
-			w.out = appendCheckpoint(w.out[:0], text)
-			if err := l.commit(); err != nil {
-				return err
-			}
-			w.signed = w.tree.size
-			l.opts.OnCheckpoint(text)
-		}
-	}
-	if w.first == w.tree.size {
-		return nil // the disk failed, and a segment was begun already
-	}
-	return l.begin(now, 0)
-}
-
-// abandon leaves a segment that can no longer be trusted. What of it is safe counts.
-func (l *Ledger) abandon() error {
-	w := &l.w
-	before := w.off
-	if w.disk != nil {
-		_ = w.disk.Close() // its fault is known
-		w.disk = nil
-		if w.first == w.tree.size { // nothing in it counts, and the name is needed
-			if err := l.media.remove(w.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			w.sizes = w.sizes[:len(w.sizes)-1]
-			before = 0
-		}
-	}
-	return l.begin(l.now(), before)
-}
-
-// begin creates a segment for the records to come.
-func (l *Ledger) begin(now time.Time, before int64) error {
-	w := &l.w
-	h := headerOf(l.origin, &w.tree, now)
-	h.Before = before
-	for id, seq := range w.open {
-		h.Open = append(h.Open, openCall{id, seq})
-	}
-	slices.SortFunc(h.Open, func(a, b openCall) int { return int(a.Seq) - int(b.Seq) }) //nolint:gosec // less than 2^63
-	h.Open = h.Open[max(0, len(h.Open)-maxOpen):]
-	path := filepath.Join(l.dir, segmentName(w.tree.size))
-	d, err := l.media.create(path)
-	if errors.Is(err, fs.ErrExist) && l.media.remove(path) == nil { // begun and never used
-		d, err = l.media.create(path)
-	}
-	if err != nil {
-		return err
-	}
-	line := h.line()
-	n, err := d.WriteAt(line, 0)
-	if err == nil && n < len(line) {
-		err = io.ErrShortWrite
-	}
-	if err == nil {
-		err = errors.Join(d.Sync(), l.media.syncDir(l.dir))
-	}
-	if err != nil {
-		return errors.Join(err, d.Close(), l.media.remove(path))
-	}
-	if w.disk != nil {
-		_ = w.disk.Close() // everything in it is safe
-	}
-	w.disk, w.path, w.first, w.began, w.off = d, path, w.tree.size, now, int64(len(line))
-	w.sizes = append(w.sizes, segmentSize{w.first, w.off})
-	l.mu.Lock()
-	l.at = position{w.first, w.off}
-	l.mu.Unlock()
-	return nil
-}
-
-// maxOpen bounds the open calls a header tells of.
-const maxOpen = 8192
-
 // sign returns a checkpoint of the tree, or nothing if the key does not answer.
 func (l *Ledger) sign(t *tree) string {
 	w := &l.w
-	text, err := signHead(l.key, head{l.origin, t.size, t.root()})
-	if err != nil {
-		l.opts.OnFault(fmt.Errorf("ledger: %s: the checkpoint of %d records cannot be signed, and the log goes on without: %w", l.dir, t.size, err))
-		w.signAt = l.now().Add(signPause)
+	if l.now().Before(w.mute) && !l.closing() {
 		return ""
 	}
+	text, err := w.signing.head(head{l.origin, t.size, t.root()})
+	if err != nil {
+		l.opts.OnFault(fmt.Errorf("ledger: %s: the checkpoint of %d records cannot be signed, and the log goes on without: %w", l.dir, t.size, err))
+		w.mute = l.now().Add(signPause)
+		w.signAt = w.mute
+		return ""
+	}
+	w.mute = time.Time{}
 	return text
 }
-
-// prune removes the oldest segments when the log has outgrown its cap.
-func (l *Ledger) prune() error {
-	w := &l.w
-	if l.opts.MaxBytes <= 0 {
-		return nil
-	}
-	var total int64
-	for _, s := range w.sizes {
-		total += s.bytes
-	}
-	for len(w.sizes) > 1 && total > l.opts.MaxBytes {
-		oldest, next := w.sizes[0], w.sizes[1].first
-		if l.opts.Hold() < next {
-			return fmt.Errorf("%w: its oldest segment is still needed by a destination that has not taken it", ErrFull)
-		}
-		if err := l.media.remove(filepath.Join(l.dir, segmentName(oldest.first))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		total -= oldest.bytes
-		w.sizes = w.sizes[1:]
-		l.tell(&report{
-			Time: l.now(), Event: eventPruned, Count: next - oldest.first, Reason: "the log has reached its size limit",
-			Notes: map[string]string{"next": fmt.Sprint(next)},
-		})
-	}
-	return nil
-}
-
-// ErrFull says that the log has reached Options.MaxBytes and may remove nothing.
-var ErrFull = errors.New("the log has reached its size limit")

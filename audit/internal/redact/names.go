@@ -148,3 +148,15 @@ func squash(b, folded []byte) []byte {
 	}
 	return b
 }
+
+// Held is [Policy.Text] for a text in which what looks like a secret is none, such
+// as the public half of a credential: only what the process holds is replaced.
+func (p *Policy) Held(s string) (string, bool) {
+	if hits := p.heldIn(s, nil); len(hits) > 0 {
+		return "[secret:held]", true
+	}
+	return s, false
+}
+
+// SecretName reports whether a member of this name is never recorded.
+func (p *Policy) SecretName(name string) bool { return p.names.secret(name) }
