@@ -256,7 +256,7 @@ func (h hanging) Deliver(context.Context, []Record) ([]Rejection, error) {
 func TestDestinationThatNeverReturns(t *testing.T) {
 	t.Parallel()
 	to := hanging{newRemote(), make(chan struct{}), make(chan struct{})}
-	dir, err := os.MkdirTemp("", "audit") // the test's own would be removed too early
+	dir, err := os.MkdirTemp("", "audit") //nolint:usetesting // the test's own would be removed while it is written to
 	if err != nil {
 		t.Fatal(err)
 	}

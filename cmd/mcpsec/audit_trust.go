@@ -18,7 +18,7 @@ type auditTrust struct{ keys, anchors []string }
 
 func (t *auditTrust) flags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&t.keys, "key", nil, "file of a public key that signs the ledger, kept elsewhere")
-	cmd.Flags().StringArrayVar(&t.anchors, "anchor", nil, "file of a checkpoint of this ledger, kept elsewhere")
+	cmd.Flags().StringArrayVar(&t.anchors, "anchor", nil, "file of checkpoints of this ledger, kept elsewhere: one as it is, or what audit.AnchorFile writes")
 }
 
 func (t *auditTrust) verify(ctx context.Context, dir string, errs io.Writer) (*verification, error) {
@@ -28,11 +28,11 @@ func (t *auditTrust) verify(ctx context.Context, dir string, errs io.Writer) (*v
 	}
 	var anchors []string
 	for _, path := range t.anchors {
-		text, err := readSmall(path)
+		some, err := ledger.ReadAnchors(path)
 		if err != nil {
 			return nil, err
 		}
-		anchors = append(anchors, string(text))
+		anchors = append(anchors, some...)
 	}
 	bar := newProgress(errs)
 	r, err := ledger.Verify(ctx, dir, ledger.VerifyOptions{Keys: keys, Anchors: anchors, Progress: bar.callback()})
@@ -79,7 +79,7 @@ func readKeys(paths []string) ([]note.Verifier, error) {
 	return keys, nil
 }
 
-// maxSmall bounds the files given by name: keys, checkpoints and proofs.
+// maxSmall bounds a proof.
 const maxSmall = 4 << 20
 
 func readSmall(path string) ([]byte, error) {
@@ -90,7 +90,7 @@ func readSmall(path string) ([]byte, error) {
 	defer f.Close() //nolint:errcheck // it only read
 	text, err := io.ReadAll(io.LimitReader(f, maxSmall+1))
 	if err == nil && len(text) > maxSmall {
-		err = fmt.Errorf("%s has more than %d bytes: it is no checkpoint, key or proof", path, maxSmall)
+		err = fmt.Errorf("%s has more than %d bytes: it is no proof", path, maxSmall)
 	}
 	return text, err
 }
