@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/mcpsec/mcpsec-go/audit/ledger"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 
@@ -320,4 +322,60 @@ func TestAnchorFileHoldsEveryCheckpoint(t *testing.T) {
 	if err != nil || len(texts) == 0 || bytes.Count(b, []byte("\n")) != len(texts) || !bytes.Contains(b, []byte(l.ledger.Origin())) {
 		t.Errorf("%d checkpoints, %v, %s", len(texts), err, b)
 	}
+}
+
+// A destination that was away for ten minutes at a thousand records a second gets all
+// of them, in order, while memory stays flat.
+func TestTenMinutesOfBacklog(t *testing.T) {
+	const records = 600_000
+	dir := folder(t)
+	down := newRemote()
+	down.deliver = func(*remote, []Record) ([]Rejection, error) { return nil, errors.New("away") }
+	l := made(t, Dir(dir), Ship("siem", down, LastMinute(time.Millisecond)))
+	e := eventOf(sample(), time.Now())
+	for range records {
+		for {
+			e.class = Bounded
+			if err := (store{l.ledger}).Record(t.Context(), e); err == nil {
+				break
+			} else if !errors.Is(err, ledger.ErrBusy) {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var next uint64
+	var peak uint64
+	up := newRemote()
+	up.deliver = func(_ *remote, batch []Record) ([]Rejection, error) {
+		for i := range batch {
+			if r := &batch[i]; r.Checkpoint == "" {
+				if r.Seq != next {
+					return nil, fmt.Errorf("record %d came where %d belongs", r.Seq, next)
+				}
+				next++
+			}
+		}
+		if next%50_000 < 500 {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			peak = max(peak, m.HeapInuse)
+		}
+		return []Rejection{}, nil
+	}
+	l = made(t, Dir(dir), Ship("siem", up))
+	up.until(t, "the backlog", func() bool { return next >= records })
+	lost := l.ledger.Lost()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s := l.Shipping()[0]; s.Next < records || lost > 0 || s.Err != nil {
+		t.Errorf("%+v, %d lost", s, lost)
+	}
+	if peak > 96<<20 {
+		t.Errorf("the heap grew to %d MiB", peak>>20)
+	}
+	t.Logf("%d records, heap at most %d MiB", next, peak>>20)
 }

@@ -33,7 +33,7 @@ func (s store) Record(ctx context.Context, e *Event) error {
 	case Outcome:
 		entry.Closes = e.ID
 	}
-	if ctx.Done() == nil && e.class == Require { // an outcome: a Sink bounds its own waiting
+	if e.class == Require && ctx.Done() == nil { // an outcome: a Sink bounds its own waiting
 		bounded, cancel := context.WithTimeout(ctx, outcomeTimeout)
 		defer cancel()
 		ctx = bounded
