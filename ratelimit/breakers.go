@@ -3,6 +3,9 @@ package ratelimit
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -23,18 +26,27 @@ type breakers struct {
 	byTool map[string]*breaker
 }
 
-var _ mcpsec.Declarer = (*breakers)(nil)
+var (
+	_ mcpsec.Declarer = (*breakers)(nil)
+	_ mcpsec.Sealer   = (*breakers)(nil)
+)
 
 func newBreakers(t Trip, upstreams ...upstream) *breakers {
 	b := &breakers{trip: t.withDefaults(), upstreams: make(map[string]*breaker), byTool: make(map[string]*breaker)}
 	for _, u := range upstreams {
-		one := newBreaker("upstream", u.name, b.trip)
+		one := newBreaker(kindUpstream, u.name, b.trip)
 		for _, tool := range u.tools {
 			b.upstreams[tool] = one
 		}
 	}
 	return b
 }
+
+// The kinds of breakers.
+const (
+	kindTool     = "tool"
+	kindUpstream = "upstream"
+)
 
 // An upstream is what several tools depend on.
 type upstream struct {
@@ -44,6 +56,16 @@ type upstream struct {
 
 func (b *breakers) Declare() mcpsec.Declaration {
 	return mcpsec.Declaration{Name: "ratelimit.breaker", Stage: mcpsec.StageBudget}
+}
+
+// Seal refuses an upstream of a tool that the server does not offer: the one that was
+// meant would not rest with it.
+func (b *breakers) Seal(_ context.Context, inv *mcpsec.Inventory) error {
+	var faults []error
+	for _, tool := range slices.Sorted(maps.Keys(b.upstreams)) {
+		faults = append(faults, offered(inv, fmt.Sprintf("Upstream(%q)", b.upstreams[tool].name), tool))
+	}
+	return errors.Join(faults...)
 }
 
 // noteBreaker is the key of the note on calls that try whether a tool works again.
@@ -93,7 +115,7 @@ func (b *breakers) of(tool string) *breaker {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.byTool[tool] == nil {
-		b.byTool[tool] = newBreaker("tool", tool, b.trip)
+		b.byTool[tool] = newBreaker(kindTool, tool, b.trip)
 	}
 	return b.byTool[tool]
 }

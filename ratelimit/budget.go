@@ -177,6 +177,18 @@ func (c Ceiling) prefix() string {
 	return "budget/" + c.dimension.String() + "/" + c.limit.Unit + "/" + c.window.String()
 }
 
+// told says what the budget is if that is the caller's business: what others may spend
+// together is not.
+func (c Ceiling) told() string {
+	if c.perCall || c.own() {
+		return ": " + c.describe()
+	}
+	return ""
+}
+
+// own reports whether the budget is that of one principal.
+func (c Ceiling) own() bool { return c.scope == perPrincipal || c.scope == perPrincipalAndTool }
+
 // describe says in words what the budget is.
 func (c Ceiling) describe() string {
 	if c.perCall {

@@ -59,6 +59,7 @@ type tab struct {
 
 	quote *quote
 	runs  atomic.Int32
+	alone atomic.Bool // without a guard, the handler has begun
 
 	mu       sync.Mutex
 	reported []int64 // as quote.prices
@@ -106,15 +107,45 @@ func (t *tab) end(res mcp.Result, err error) ending {
 		}
 		return succeeded
 	}
-	if call := t.quote.call; call.Outgoing && mcpsec.AsDenial(err) != nil || !call.Outgoing && t.runs.Load() == 0 {
+	if t.idle(err) {
 		return refused
 	}
 	return failed
 }
 
+// idle reports whether a call that failed has not begun what it is for, so that nothing
+// was spent. A question that was asked and answered has begun, even if its answer is
+// then refused. What the guard does not say has begun.
+func (t *tab) idle(err error) bool {
+	call := t.quote.call
+	switch {
+	case call.Ran() || t.alone.Load():
+		return false
+	case mcpsec.AsDenial(err) != nil: // of a control beside the handler, perhaps
+		return true
+	}
+	return !call.Outgoing && t.runs.Load() == 0
+}
+
+// alone stands around the handler of a Limiter that no guard runs, and does what the
+// guard would: it knows that the handler has begun, and gives out a copy of its result,
+// which budgets write into.
+func alone(next mcpsec.Handler) mcpsec.Handler {
+	return func(ctx context.Context, call *mcpsec.Call) (mcp.Result, error) {
+		if t, _ := ctx.Value(tabKey{}).(*tab); t != nil && !call.Outgoing {
+			t.alone.Store(true)
+		}
+		res, err := next(ctx, call)
+		if r, ok := res.(*mcp.CallToolResult); ok && r != nil && !call.Ran() {
+			own := *r
+			return &own, err
+		}
+		return res, err
+	}
+}
+
 // A meter is the control beside the handler that counts its runs: the SDK runs it a
-// second time for a client that knows no multi-round-trip calls, and a call that
-// another control refuses has none.
+// second time for a client that knows no multi-round-trip calls.
 type meter struct{}
 
 var _ mcpsec.Declarer = meter{}

@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -57,6 +58,9 @@ func (c *config) read(opts []Option) error {
 	}
 	if len(c.ceilings) > maxReservations {
 		faults = append(faults, fmt.Errorf("%d budgets: give at most %d", len(c.ceilings), maxReservations))
+	}
+	if c.line.total > 0 && c.calls.total == math.MaxInt && c.calls.perTool == 0 {
+		faults = append(faults, errors.New("Queue does nothing with WithoutInFlight: add InFlightPerTool, or leave one of them out"))
 	}
 	faults = append(faults, c.checkUnits(), c.checkUpstreams())
 	return errors.Join(faults...)

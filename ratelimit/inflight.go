@@ -51,12 +51,18 @@ func (q queueing) check() error {
 // finds no slot waits in the queue, if there is one, or is refused at once. Its slot
 // is given back when the call has ended, however it ends; a handler that ignores its
 // context keeps it, because what it uses is still in use.
-type inFlight struct{ calls, listeners *gate }
+//
+// It asks the switch once more behind the queue: a call may have waited, there or for
+// somebody's approval, since before the freeze.
+type inFlight struct {
+	calls, listeners *gate
+	stop             *Switch
+}
 
 var _ mcpsec.Declarer = (*inFlight)(nil)
 
-func newInFlight(calls, listeners slots, q queueing) *inFlight {
-	return &inFlight{newGate("calls at once", calls, q), newGate("open subscription streams", listeners, queueing{})}
+func newInFlight(calls, listeners slots, q queueing, stop *Switch) *inFlight {
+	return &inFlight{newGate("calls at once", calls, q), newGate("open subscription streams", listeners, queueing{}), stop}
 }
 
 func (f *inFlight) Declare() mcpsec.Declaration {
@@ -77,6 +83,9 @@ func (f *inFlight) Wrap(next mcpsec.Handler) mcpsec.Handler {
 			return nil, d
 		}
 		defer g.leave(key, tool)
+		if d := f.stop.refuse(call); d != nil {
+			return nil, d
+		}
 		return next(ctx, call)
 	}
 }

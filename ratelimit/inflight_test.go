@@ -102,7 +102,7 @@ func TestSlotIsReleasedOnceHoweverCallEnds(t *testing.T) {
 	}
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
-			f := newInFlight(slots{1, 1, 1}, slots{1, 1, 1}, queueing{})
+			f := newInFlight(slots{1, 1, 1}, slots{1, 1, 1}, queueing{}, newSwitch())
 			h := f.Wrap(end)
 			for range 3 {
 				func() {

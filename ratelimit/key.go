@@ -217,7 +217,7 @@ func bounded(key string, prefix int) string {
 		return key
 	}
 	sum := sha256.Sum256([]byte(key))
-	return key[:min(prefix, maxKey-len("/sha256:")-2*len(sum))] + "/sha256:" + hex.EncodeToString(sum[:])
+	return key[:min(prefix, maxKey-len(`/"sha256:"`)-2*len(sum))] + `/"sha256:` + hex.EncodeToString(sum[:]) + `"`
 }
 
 const (

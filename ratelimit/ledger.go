@@ -28,19 +28,20 @@ func newLedger(maxKeys int, ds *digester, clock func() time.Time) *ledger {
 // take decides about reservations as [Store] describes it.
 func (l *ledger) take(req *Request) (v Verdict) {
 	if len(req.Reservations) == 0 {
-		return v
+		return Verdict{OK: true}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.clock()
 	h := &hold{in: l, lines: make([]line, len(req.Reservations)), expires: now.Add(req.Lease)}
 	v.Spent = make([]int64, len(req.Reservations))
+	l.makeRoom(now, len(req.Reservations))
 	for i := range req.Reservations {
 		r := &req.Reservations[i]
 		a := l.account(r, now)
 		a.roll(now, r.Limit)
 		v.Spent[i] = a.level()
-		h.lines[i] = line{*r, a.last}
+		h.lines[i] = line{*r, a, a.last}
 		if a.fits(r.Amount) || req.Overdraw {
 			continue
 		}
@@ -52,8 +53,7 @@ func (l *ledger) take(req *Request) (v Verdict) {
 		return v
 	}
 	for i := range h.lines {
-		r := &h.lines[i].Reservation
-		a := l.account(r, now)
+		r, a := &h.lines[i].Reservation, h.lines[i].in
 		if req.Overdraw {
 			a.book(r.Amount)
 		} else {
@@ -61,8 +61,22 @@ func (l *ledger) take(req *Request) (v Verdict) {
 		}
 		v.Spent[i] = a.level()
 	}
-	v.Hold = h
+	v.OK, v.Hold = true, h
 	return v
+}
+
+// makeRoom sweeps accounts that are the same as none, before any is looked up: what
+// was checked is what is booked.
+func (l *ledger) makeRoom(now time.Time, n int) {
+	if len(l.accounts)+n <= l.room || now.Before(l.sweep) {
+		return
+	}
+	l.sweep = now.Add(time.Duration(sweepPause))
+	for k, a := range l.accounts {
+		if a.roll(now, a.limit); a.empty() {
+			delete(l.accounts, k)
+		}
+	}
 }
 
 // account returns the account of a reservation, and makes it if there is none.
@@ -70,14 +84,6 @@ func (l *ledger) account(r *Reservation, now time.Time) *account {
 	key := l.digests.of(ofKey, r.Key)
 	if a := l.accounts[key]; a != nil {
 		return a
-	}
-	if len(l.accounts) >= l.room && !now.Before(l.sweep) {
-		l.sweep = now.Add(time.Duration(sweepPause))
-		for k, a := range l.accounts {
-			if a.roll(now, a.limit); a.empty() {
-				delete(l.accounts, k)
-			}
-		}
 	}
 	if len(l.accounts) < l.room {
 		a := newAccount(r.Window, now)
@@ -92,10 +98,12 @@ func (l *ledger) account(r *Reservation, now time.Time) *account {
 	return l.shared[budget]
 }
 
-// A line is one reservation of a hold and the slot it was booked in.
+// A line is one reservation of a hold, and the account and slot it was booked in: by the
+// time it is settled, another account may have its key.
 type line struct {
 	Reservation
 
+	in   *account
 	slot int64
 }
 
@@ -123,11 +131,12 @@ func (h *hold) Settle(_ context.Context, actual []int64) error {
 	h.settled = true
 	for i := range h.lines {
 		n := &h.lines[i]
-		a := h.in.account(&n.Reservation, now)
-		a.roll(now, n.Limit)
 		if delta := max(0, actual[i]) - n.Amount; delta < 0 {
-			a.refund(n.slot, -delta)
-		} else {
+			n.in.roll(now, n.Limit)
+			n.in.refund(n.slot, -delta)
+		} else if delta > 0 {
+			a := h.in.account(&n.Reservation, now)
+			a.roll(now, n.Limit)
 			a.book(delta)
 		}
 	}

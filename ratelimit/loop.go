@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -33,7 +32,9 @@ type Loop struct {
 
 const (
 	trailLength = 64
-	maxTrails   = 10_000 // principals; a trail takes about 1 KiB
+	maxTrails   = 10_000 // principals; a trail takes about 2 KiB
+	maxFans     = 10_000 // calls that wait for answers
+	fanLife     = time.Hour
 )
 
 func (l Loop) withDefaults() Loop {
@@ -69,12 +70,14 @@ type loops struct {
 	trails map[digest]*trail
 	shared trail // of all who find no room
 	sweep  time.Time
+	fans   map[string]waiting // by id: calls that asked, and will come back with answers
+	clear  time.Time          // of fans, not before
 }
 
 var _ mcpsec.Declarer = (*loops)(nil)
 
 func newLoops(l Loop, clock func() time.Time) *loops {
-	return &loops{Loop: l.withDefaults(), digests: newDigester(), clock: clock, trails: make(map[digest]*trail)}
+	return &loops{Loop: l.withDefaults(), digests: newDigester(), clock: clock, trails: make(map[digest]*trail), fans: make(map[string]waiting)}
 }
 
 func (l *loops) Declare() mcpsec.Declaration {
@@ -92,30 +95,18 @@ func (l *loops) Wrap(next mcpsec.Handler) mcpsec.Handler {
 				return nil, d
 			}
 		case call.Method == methodCallTool && call.Tool != nil:
-			if d := l.step(call); d != nil {
-				return nil, d
+			if call.Round == 0 { // a call that comes back with answers is no repeat
+				if d := l.step(call); d != nil {
+					return nil, d
+				}
 			}
-			return next(&fan{Context: ctx}, call) //nolint:contextcheck // it is the call's, and a counter
+			f := &fan{ctx, l.fan(call)}
+			res, err := next(f, call) //nolint:contextcheck // it is the call's, and a counter
+			l.wait(call, f, res)
+			return res, err
 		}
 		return next(ctx, call)
 	}
-}
-
-// A fan is the context of a tool call, which counts its questions.
-type fan struct {
-	context.Context //nolint:containedctx // it is one
-
-	questions atomic.Int64
-}
-
-type fanKey struct{}
-
-// Value finds the fan of this context, and everything else outside it.
-func (f *fan) Value(key any) any {
-	if key == (fanKey{}) {
-		return f
-	}
-	return f.Context.Value(key)
 }
 
 // A trail is what one principal has done of late: its last calls, and how long two
@@ -152,7 +143,7 @@ func (l *loops) step(call *mcpsec.Call) *mcpsec.Denial {
 		turns = t.turns + 1
 	}
 	// The first two calls of 2n are no turn yet.
-	if l.Turns > 0 && turns > 2*l.Turns-2 {
+	if l.Turns > 0 && turns > 2*l.Turns-2 && t != &l.shared { // there, strangers take turns
 		wait := max(1, t.last.Add(l.Within).Sub(now))
 		d := codeLoop.Deny("two tools are called in turn, again and again; retry in " + inWords(wait)).After(wait)
 		d.Detail = fmt.Sprintf("Loop.Turns is %d", l.Turns)

@@ -191,3 +191,57 @@ func TestRefusedCallsDoNotMakeMuchLookUsual(t *testing.T) {
 		}
 	}
 }
+
+// A call that comes back with answers is one call: no repeat, and its questions add up.
+func TestRoundsOfOneCallAreNoLoopAndAskNoMore(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	var h mcpsec.Handler
+	l := New(withClock(newClock()), WithoutPrincipalRate(), WithoutBreaker(), Loops(Loop{Repeats: 3, Questions: 2}))
+	h = l.Wrap(func(ctx context.Context, call *mcpsec.Call) (mcp.Result, error) {
+		if call.Outgoing {
+			return success, nil
+		}
+		q := toolCall("a", "x")
+		q.Method, q.Outgoing = methodElicit, true
+		if _, err := h(ctx, q); err == nil {
+			asked++
+		}
+		if call.Round == 5 {
+			return &mcp.CallToolResult{}, nil
+		}
+		return &mcp.CallToolResult{InputRequests: mcp.InputRequestMap{"q": &mcp.ElicitParams{}}}, nil
+	})
+	for i := range 6 {
+		call := with(toolCall("a", "x"), `{}`)
+		call.ID, call.Round = "one", i
+		if ok, d := pass(t, h, call, "ratelimit.loop"); !ok {
+			t.Fatalf("round %d of one call: %v", i, d)
+		}
+	}
+	if asked != 2 {
+		t.Errorf("Questions is 2, and one call asked %d in all its rounds", asked)
+	}
+	for _, p := range l.parts {
+		if one, ok := p.(*loops); ok && len(one.fans) != 0 {
+			t.Errorf("%d calls that are over are remembered", len(one.fans))
+		}
+	}
+}
+
+func TestStrangersWithoutATrailAreNoLoop(t *testing.T) {
+	t.Parallel()
+	h := looping(t, newClock(), Loop{Turns: 3})
+	for i := range maxTrails {
+		mustPass(t, h, toolCall(fmt.Sprint("flood", i), "x"))
+	}
+	for i := range 20 {
+		who, tool := "alice", "search"
+		if i%2 == 1 {
+			who, tool = "bob", "fetch"
+		}
+		if ok, d := pass(t, h, with(toolCall(who, tool), fmt.Sprint(i)), "ratelimit.loop"); !ok {
+			t.Fatalf("%s calls one tool only: %v", who, d)
+		}
+	}
+}

@@ -188,10 +188,11 @@ func WithoutPrincipalRate() Option {
 	}}
 }
 
-// WithoutInFlight removes the limit of calls in flight. That of [Listeners] stays.
+// WithoutInFlight removes the limits of calls in flight per principal and in all. Those
+// of [InFlightPerTool], if it is given, and [Listeners] stay.
 func WithoutInFlight() Option {
 	return option{"InFlight", "WithoutInFlight()", func(c *config) error {
-		c.calls = slots{math.MaxInt, math.MaxInt, math.MaxInt}
+		c.calls.perPrincipal, c.calls.total = math.MaxInt, math.MaxInt
 		return nil
 	}}
 }

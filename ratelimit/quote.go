@@ -55,8 +55,8 @@ func (b *budgets) quote(call *mcpsec.Call) *quote {
 			switch {
 			case c.limit.Unit != t.fixed.Unit || !c.applies(&q.subject):
 			case cost > c.limit.Micros:
-				q.refusal = codeBudget.Deny(fmt.Sprintf("the call may cost %v, more than its budget: %s",
-					Amount{t.fixed.Unit, cost}, c.describe()))
+				q.refusal = codeBudget.Deny(fmt.Sprintf("the call may cost %v, more than its budget%s",
+					Amount{t.fixed.Unit, cost}, c.told()))
 				q.refusal.Detail = c.String()
 				return q
 			case c.perCall:

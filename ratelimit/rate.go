@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -41,7 +42,10 @@ type rate struct {
 	budget *budgets // reserves in the same round trip; nil without budgets
 }
 
-var _ mcpsec.Declarer = (*rate)(nil)
+var (
+	_ mcpsec.Declarer = (*rate)(nil)
+	_ mcpsec.Sealer   = (*rate)(nil)
+)
 
 func newRate(limits []limit, t *table, elapsed func() time.Duration) *rate {
 	r := &rate{limits: limits, table: t, digests: newDigester(), elapsed: elapsed}
@@ -57,6 +61,16 @@ func newRate(limits []limit, t *table, elapsed func() time.Duration) *rate {
 
 func (r *rate) Declare() mcpsec.Declaration {
 	return mcpsec.Declaration{Name: "ratelimit", Stage: mcpsec.StageLimit}
+}
+
+// Seal refuses a rate of a tool that the server does not offer: the one that was meant
+// would have none.
+func (r *rate) Seal(_ context.Context, inv *mcpsec.Inventory) error {
+	var faults []error
+	for i := range r.limits {
+		faults = append(faults, offered(inv, r.limits[i].name, r.limits[i].tools...))
+	}
+	return errors.Join(faults...)
 }
 
 func (r *rate) Wrap(next mcpsec.Handler) mcpsec.Handler {

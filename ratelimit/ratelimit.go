@@ -70,7 +70,7 @@ func (c *config) controls(stop freezer) (parts []mcpsec.Control) {
 	if c.calls.perTool == 0 {
 		c.calls.perTool = max(DefaultInFlightPerTool, c.calls.total/2)
 	}
-	parts = append(parts, newInFlight(c.calls, c.listeners, c.line))
+	parts = append(parts, newInFlight(c.calls, c.listeners, c.line, stop.Switch))
 	if c.trip != nil {
 		parts = append(parts, newBreakers(*c.trip, c.upstreams...))
 	}
@@ -115,6 +115,7 @@ func (l *Limiter) Check() error {
 // at a stage chosen with [mcpsec.At]. A guard that is given the Limiter itself
 // uses Controls instead.
 func (l *Limiter) Wrap(next mcpsec.Handler) mcpsec.Handler {
+	next = alone(next)
 	for _, part := range slices.Backward(l.Controls()) {
 		next = part.Wrap(next)
 	}

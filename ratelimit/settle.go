@@ -34,11 +34,12 @@ func (b *budgets) close(t *tab, a answer, res mcp.Result, e ending) {
 	for i, c := range q.ceilings {
 		level := a.verdict.Spent[i] - q.reservations[i].Amount + actual[i]
 		limit := q.reservations[i].Limit
-		if c.warn == 0 || level/100 < limit/100*int64(c.warn)/100 {
+		share := 100 * min(level, maxDebt) / limit
+		if c.warn == 0 || share < int64(c.warn) {
 			continue
 		}
-		warnings = append(warnings, fmt.Sprintf("%d%% of %s", level/max(1, limit/100), c.describe()))
-		if c.scope == perPrincipal || c.scope == perPrincipalAndTool {
+		warnings = append(warnings, fmt.Sprintf("%d%% of %s", share, c.describe()))
+		if c.own() {
 			own = append(own, notice{c.describe(), Amount{c.limit.Unit, max(0, limit-level)}.String()})
 		}
 	}
@@ -104,8 +105,8 @@ type notice struct {
 	Remaining string `json:"remaining"`
 }
 
-// tell puts notices into a result. Between a guard's controls it is the guard's own
-// copy.
+// tell puts notices into a result, which is a copy of the handler's: the guard's, or
+// that of alone.
 func tell(res mcp.Result, own []notice) {
 	r, ok := res.(*mcp.CallToolResult)
 	if !ok || r == nil || len(own) == 0 {

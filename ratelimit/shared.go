@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
@@ -50,7 +51,7 @@ func (r *rate) wrapShared(next mcpsec.Handler) mcpsec.Handler {
 			return next(ctx, call)
 		}
 		defer func() {
-			if p.answer.verdict.Hold != nil && !p.taken { // refused on its way
+			if !p.taken { // refused on its way
 				p.release(call)
 			}
 		}()
@@ -59,7 +60,37 @@ func (r *rate) wrapShared(next mcpsec.Handler) mcpsec.Handler {
 }
 
 func (p *prospect) release(call *mcpsec.Call) {
+	if p.answer.verdict.Hold == nil {
+		return
+	}
 	_ = settle(p.Context, call, p.answer.verdict.Hold, make([]int64, len(p.quote.reservations)))
+}
+
+// ask asks a store and holds its answer to the contract: what it did not clearly allow
+// is an outage. That the caller has gone is none, or whoever cancels would be free of
+// every limit that is open during one.
+func ask(ctx context.Context, store Store, req *Request) (Verdict, error) {
+	v, err := store.Take(context.WithoutCancel(ctx), req)
+	if err == nil {
+		err = v.check(req)
+	}
+	return v, err
+}
+
+// check reports whether the verdict is an answer to the request.
+func (v *Verdict) check(req *Request) error {
+	refused := v.Bucket.Refused() || v.Reservation.Refused()
+	switch {
+	case v.Bucket.Refused() && !v.Bucket.of(len(req.Buckets)), v.Reservation.Refused() && !v.Reservation.of(len(req.Reservations)):
+		return errors.New("the store refused for a limit that it was not asked about")
+	case v.OK == refused:
+		return errors.New("the store said neither yes nor no")
+	case !v.Bucket.Refused() && len(v.Spent) != len(req.Reservations):
+		return fmt.Errorf("the store answered for %d of %d budgets", len(v.Spent), len(req.Reservations))
+	case v.OK && len(req.Reservations) > 0 && v.Hold == nil:
+		return errors.New("the store reserved nothing")
+	}
+	return nil
 }
 
 // decideShared returns what was reserved for the call, if anything, or a refusal.
@@ -86,10 +117,7 @@ func (r *rate) decideShared(ctx context.Context, call *mcpsec.Call) (*prospect, 
 	if len(req.Buckets)+len(req.Reservations) == 0 {
 		return nil, nil
 	}
-	v, err := r.store.Take(ctx, req)
-	if err == nil && v.Bucket.Refused() && (v.Bucket.Index < 0 || v.Bucket.Index >= len(asked)) {
-		err = fmt.Errorf("the store refused for rate %d of %d", v.Bucket.Index+1, len(asked))
-	}
+	v, err := ask(ctx, r.store, req)
 	switch {
 	case err != nil:
 		if d := r.outage(call, &s, asked, err); d != nil {

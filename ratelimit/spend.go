@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -76,21 +77,24 @@ func (b *budgets) Declare() mcpsec.Declaration {
 // Seal refuses a price for a tool that the server does not offer, which is most
 // often a misspelt name: the tool that was meant would be free.
 func (b *budgets) Seal(_ context.Context, inv *mcpsec.Inventory) error {
-	offered := make(map[string]bool, len(inv.Tools))
-	for _, t := range inv.Tools {
-		offered[t.Name] = true
-	}
 	var faults []error
 	for name := range b.tools {
-		if name != AnyTool && !offered[name] {
-			faults = append(faults, fmt.Errorf("ratelimit: tool %q has a price, but the server does not offer it: correct the name or remove the price", name))
+		if name != AnyTool {
+			faults = append(faults, offered(inv, "Price", name))
 		}
 	}
 	for _, c := range b.ceilings {
-		for _, name := range c.tools {
-			if !offered[name] {
-				faults = append(faults, fmt.Errorf("ratelimit: %v: the server does not offer tool %q: correct the name", c, name))
-			}
+		faults = append(faults, offered(inv, c.String(), c.tools...))
+	}
+	return errors.Join(faults...)
+}
+
+// offered refuses what is about tools that the server does not offer.
+func offered(inv *mcpsec.Inventory, what string, tools ...string) error {
+	var faults []error
+	for _, name := range tools {
+		if !slices.ContainsFunc(inv.Tools, func(t *mcpsec.Tool) bool { return t.Name == name }) {
+			faults = append(faults, fmt.Errorf("ratelimit: %s: the server does not offer tool %q: correct the name or leave it out", what, name))
 		}
 	}
 	return errors.Join(faults...)
@@ -101,6 +105,8 @@ const (
 	leaseGrace = 30 * time.Second
 	// openLease is the lease of a call without deadline.
 	openLease = time.Hour
+	// longestLease is the most that any deadline makes of it.
+	longestLease = 24 * time.Hour
 )
 
 // lease returns how long the reservations of a call can be settled.
@@ -109,7 +115,7 @@ func (b *budgets) lease(ctx context.Context) time.Duration {
 	if !ok {
 		return openLease
 	}
-	return max(0, deadline.Sub(b.clock())) + leaseGrace
+	return min(max(0, deadline.Sub(b.clock())), longestLease) + leaseGrace
 }
 
 func (b *budgets) Wrap(next mcpsec.Handler) mcpsec.Handler {
@@ -154,17 +160,14 @@ func (b *budgets) reserve(ctx context.Context, q *quote) (*quote, answer, *mcpse
 	case b.store == nil:
 		a.verdict = b.ledger.take(&Request{Reservations: q.reservations, Lease: b.lease(ctx)})
 	default:
-		a.verdict, a.err = b.store.Take(ctx, &Request{ID: rand.Text(), Reservations: q.reservations, Lease: b.lease(ctx)})
-	}
-	if n := len(q.reservations); a.err == nil && (len(a.verdict.Spent) != n || a.verdict.Reservation.Index < 0 || a.verdict.Reservation.Index >= n) {
-		a.err = fmt.Errorf("the store answered for %d of %d budgets", len(a.verdict.Spent), n)
+		a.verdict, a.err = ask(ctx, b.store, &Request{ID: rand.Text(), Reservations: q.reservations, Lease: b.lease(ctx)})
 	}
 	if a.err != nil {
 		return b.outage(ctx, q, a.err)
 	}
 	if r := a.verdict.Reservation; r.Refused() {
 		c := q.ceilings[r.Index]
-		d := codeBudget.Deny("the budget is used up: " + c.describe() + "; retry in " + inWords(r.Wait)).After(r.Wait)
+		d := codeBudget.Deny("the budget is used up" + c.told() + "; retry in " + inWords(r.Wait)).After(r.Wait)
 		d.Detail = c.String()
 		return nil, a, d
 	}
@@ -188,18 +191,18 @@ func (b *budgets) surge(q *quote) *mcpsec.Denial {
 
 // prepared returns what StageLimit reserved, if the call is still the one it was
 // reserved for: a control in between may have changed the arguments, and with them
-// the price.
+// the price. What was reserved for the old price is given back first, or it would stand
+// in the way of the new one.
 func (b *budgets) prepared(ctx context.Context, q *quote) (answer, bool) {
 	p, _ := ctx.Value(prospectKey{}).(*prospect)
-	if p == nil || p.call.ID != q.call.ID || p.call.Method != q.call.Method || p.taken || len(p.quote.reservations) != len(q.reservations) {
+	if p == nil || p.call.ID != q.call.ID || p.call.Method != q.call.Method || p.taken {
 		return answer{}, false
 	}
-	for i, r := range p.quote.reservations {
-		if r != q.reservations[i] {
-			return answer{}, false
-		}
-	}
 	p.taken = true
+	if !slices.Equal(p.quote.reservations, q.reservations) {
+		p.release(q.call)
+		return answer{}, false
+	}
 	return p.answer, true
 }
 
@@ -211,7 +214,7 @@ func (b *budgets) outage(ctx context.Context, q *quote, cause error) (*quote, an
 		switch c.outage.kind {
 		case share:
 			r := q.reservations[i]
-			if r.Limit /= int64(c.outage.replicas); r.Amount > r.Limit {
+			if r.Limit = max(1, r.Limit/int64(c.outage.replicas)); r.Amount > r.Limit {
 				d := codeBudget.Deny("the call may cost more than this process may spend alone")
 				d.Detail = c.String() + ": " + cause.Error()
 				return nil, answer{}, d
@@ -228,7 +231,7 @@ func (b *budgets) outage(ctx context.Context, q *quote, cause error) (*quote, an
 	v := b.ledger.take(&Request{Reservations: own.reservations, Lease: b.lease(ctx)})
 	if v.Reservation.Refused() {
 		c := own.ceilings[v.Reservation.Index]
-		d := codeBudget.Deny("the budget is used up: " + c.describe() + ", divided among processes").After(v.Reservation.Wait)
+		d := codeBudget.Deny("the budget is used up" + c.told() + ", divided among processes").After(v.Reservation.Wait)
 		d.Detail = c.String() + ": " + cause.Error()
 		return nil, answer{}, d
 	}

@@ -27,7 +27,7 @@ type stateFreeze struct {
 // decodeState reads the contents of a state file.
 func decodeState(raw []byte) ([]Freeze, error) {
 	var file stateFile
-	if err := strictjson.Decode(raw, maxState, &file); err != nil {
+	if err := strictjson.Decode(raw, maxRead, &file); err != nil {
 		return nil, err
 	}
 	switch {
@@ -35,8 +35,8 @@ func decodeState(raw []byte) ([]Freeze, error) {
 		return nil, fmt.Errorf("schema %d is unknown: it was written by another version", file.Schema)
 	case file.Frozen == nil:
 		return nil, errors.New("member frozen is missing")
-	case len(file.Frozen) > maxFrozen:
-		return nil, fmt.Errorf("more than %d entries", maxFrozen)
+	case len(file.Frozen) > maxFrozen+1:
+		return nil, fmt.Errorf("more than %d entries", maxFrozen+1)
 	}
 	list := make([]Freeze, 0, len(file.Frozen))
 	for i, one := range file.Frozen {
@@ -49,8 +49,9 @@ func decodeState(raw []byte) ([]Freeze, error) {
 	return list, nil
 }
 
-// write replaces the file as a whole: a reader sees the old one or the new one.
-func (s *Switch) write(list []Freeze) (err error) {
+// write replaces the file as a whole: a reader sees the old one or the new one. bounded
+// refuses a list that has become too long, or nobody could read it to thaw what is in it.
+func (s *Switch) write(list []Freeze, bounded bool) (err error) {
 	file := stateFile{Schema: 1, Frozen: make([]stateFreeze, 0, len(list))}
 	for _, f := range list {
 		file.Frozen = append(file.Frozen, stateFreeze{string(f.Target.kind), f.Target.name, f.Since, f.Reason})
@@ -58,6 +59,9 @@ func (s *Switch) write(list []Freeze) (err error) {
 	raw, err := json.MarshalIndent(file, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", s.path, err)
+	}
+	if bounded && len(raw) > maxState {
+		return fmt.Errorf("%s would become larger than %d bytes: thaw something, or freeze everything", s.path, maxState)
 	}
 	return replace(s.path, append(raw, '\n'), true)
 }

@@ -8,10 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sony/gobreaker/v2"
 
 	"github.com/mcpsec/mcpsec-go/internal/regular"
 	"github.com/mcpsec/mcpsec-go/internal/strictjson"
@@ -34,6 +37,9 @@ type Stats struct {
 // Stats returns what the Limiter is doing.
 func (l *Limiter) Stats() Stats {
 	s := Stats{Time: time.Now().UTC(), PID: os.Getpid(), Breakers: []BreakerState{}}
+	if l == nil {
+		return s
+	}
 	for _, part := range l.parts {
 		switch p := part.(type) {
 		case *rate:
@@ -46,7 +52,11 @@ func (l *Limiter) Stats() Stats {
 		case *breakers:
 			s.Breakers = p.snapshot()
 		case freezer:
-			s.Frozen = len(p.frozen.Load().list)
+			f := p.frozen.Load()
+			s.Frozen = len(f.list)
+			if f.fault != nil && f.everything == nil {
+				s.Frozen++ // everything is
+			}
 		default:
 		}
 	}
@@ -81,9 +91,9 @@ type reporter struct {
 	stats func() Stats
 	now   func() time.Time
 
-	mu   sync.Mutex
-	next time.Time
-	err  error
+	mu     sync.Mutex
+	next   time.Time
+	closed bool
 }
 
 const (
@@ -94,6 +104,9 @@ const (
 	// maxStatusFiles bounds how many processes a directory tells of.
 	maxStatusFiles = 1000
 )
+
+// statusName is the name of a status file, and of one that was not finished.
+var statusName = regexp.MustCompile(`^status-\d+\.json(\.\d+\.tmp)?$`)
 
 func newReporter(dir string, stats func() Stats) *reporter {
 	return &reporter{path: filepath.Join(dir, fmt.Sprintf("%s%d.json", statusPrefix, os.Getpid())), stats: stats, now: time.Now}
@@ -106,21 +119,20 @@ func (r *reporter) report() {
 	}
 	defer r.mu.Unlock()
 	now := r.now()
-	if now.Before(r.next) && r.next.Sub(now) <= lookEvery {
+	if r.closed || now.Before(r.next) && r.next.Sub(now) <= lookEvery {
 		return
 	}
 	r.next = now.Add(lookEvery)
-	raw, err := json.Marshal(r.stats())
-	if err == nil {
-		err = replace(r.path, append(raw, '\n'), false)
+	if raw, err := json.Marshal(r.stats()); err == nil {
+		_ = replace(r.path, append(raw, '\n'), false) // no call fails for it; status shows an old time
 	}
-	r.err = err
 }
 
 // Close removes the status.
 func (r *reporter) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.closed = true // a call that is still under way brings no status back
 	if err := os.Remove(r.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("ratelimit: %w", err)
 	}
@@ -129,15 +141,17 @@ func (r *reporter) Close() error {
 
 // ReadStats returns what the processes that use a directory last said of themselves,
 // newest first. They say it when a call comes, at most once a second. A process that
-// was killed has left its last word behind; it is removed after a day.
+// was killed has left its last word behind; it is removed after a day. Its error names
+// every file that cannot be read; what the others say is returned with it.
 func ReadStats(dir string) ([]Stats, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("ratelimit: %w", err)
 	}
 	var all []Stats
+	var faults []error
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), statusPrefix) || !strings.HasSuffix(e.Name(), ".json") || len(all) >= maxStatusFiles {
+		if !statusName.MatchString(e.Name()) || !strings.HasSuffix(e.Name(), ".json") || len(all)+len(faults) >= maxStatusFiles {
 			continue
 		}
 		s, err := readStatus(filepath.Join(dir, e.Name()))
@@ -145,12 +159,13 @@ func ReadStats(dir string) ([]Stats, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("ratelimit: %w: remove the file", err)
+			faults = append(faults, fmt.Errorf("ratelimit: %w: remove the file", err))
+			continue
 		}
 		all = append(all, s)
 	}
 	slices.SortFunc(all, func(a, b Stats) int { return b.Time.Compare(a.Time) })
-	return all, nil
+	return all, errors.Join(faults...)
 }
 
 func readStatus(path string) (s Stats, err error) {
@@ -170,8 +185,20 @@ func readStatus(path string) (s Stats, err error) {
 
 // decodeStats reads the contents of a status file.
 func decodeStats(raw []byte) (s Stats, err error) {
-	err = strictjson.Decode(raw, maxStatus, &s)
-	return s, err
+	if err := strictjson.Decode(raw, maxStatus, &s); err != nil {
+		return Stats{}, err
+	}
+	for _, b := range s.Breakers {
+		if b.Kind != kindTool && b.Kind != kindUpstream {
+			return Stats{}, fmt.Errorf("breaker %.40q is of unknown kind %.40q", b.Name, b.Kind)
+		}
+		switch b.State {
+		case gobreaker.StateClosed.String(), gobreaker.StateHalfOpen.String(), gobreaker.StateOpen.String():
+		default:
+			return Stats{}, fmt.Errorf("breaker %.40q is in unknown state %.40q", b.Name, b.State)
+		}
+	}
+	return s, nil
 }
 
 // tidy removes what processes left behind that did not end by themselves.
@@ -181,7 +208,7 @@ func tidy(dir string, now time.Time) {
 		return // whoever needs the directory says so
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), statusPrefix) {
+		if !statusName.MatchString(e.Name()) {
 			continue
 		}
 		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > staleAfter {

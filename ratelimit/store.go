@@ -23,6 +23,8 @@ type Store interface {
 	// reserves nothing. After an error nothing is known: a token or an amount may
 	// have been taken, but no more than once.
 	//
+	// ctx carries values only: it does not end when the caller cancels or goes away.
+	//
 	// The store keeps nothing of req after it has returned, except what it copies.
 	Take(ctx context.Context, req *Request) (Verdict, error)
 }
@@ -76,9 +78,11 @@ type Reservation struct {
 	Amount int64 // in the same, at least 0
 }
 
-// A Verdict is the answer to a Request. The zero value lets a call pass that
-// reserves nothing.
+// A Verdict is the answer to a Request. The zero value is none, and counts as an
+// error.
 type Verdict struct {
+	// OK lets the call pass: every bucket and every reservation agreed.
+	OK          bool
 	Bucket      Refusal // of the buckets
 	Reservation Refusal // of the reservations; zero if the buckets refused
 	// Hold is what the reservations made; nil if there were none or they were refused.
@@ -99,6 +103,9 @@ type Refusal struct {
 
 // Refused reports whether it is a refusal.
 func (r Refusal) Refused() bool { return r.Wait > 0 }
+
+// of reports whether the refusal is of one of n limits.
+func (r Refusal) of(n int) bool { return r.Index >= 0 && r.Index < n }
 
 // A Hold is what a call has reserved. It is safe for concurrent use.
 type Hold interface {

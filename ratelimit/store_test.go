@@ -239,8 +239,8 @@ func TestPriceIsThatOfTheArgumentsThatRun(t *testing.T) {
 	call := toolCall("a", "x")
 	call.Arguments = []byte(`""`)
 	mustPass(t, h, call)
-	if len(p.settled) != 2 || p.settled[0][0] != 400_000 || p.settled[1][0] != 0 {
-		t.Errorf("settled %v, want $0.4 for what ran and nothing for what was foreseen", p.settled)
+	if len(p.settled) != 2 || p.settled[0][0] != 0 || p.settled[1][0] != 400_000 {
+		t.Errorf("settled %v, want nothing for what was foreseen and $0.4 for what ran", p.settled)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
@@ -52,7 +53,7 @@ func (t Target) String() string {
 const (
 	maxTargetName = 4096 // bytes
 	maxReason     = 1024
-	maxFrozen     = 1000
+	maxFrozen     = 1000 // targets beside everything
 )
 
 func (t Target) check() error {
@@ -65,6 +66,9 @@ func (t Target) check() error {
 	case principal, oneTool:
 		if t.name == "" || len(t.name) > maxTargetName {
 			return fmt.Errorf("a %s has a name of 1 to %d bytes", t.kind, maxTargetName)
+		}
+		if !utf8.ValidString(t.name) {
+			return fmt.Errorf("the name of a %s is UTF-8: JSON would make another of it", t.kind)
 		}
 		return nil
 	}
@@ -88,9 +92,13 @@ type Switch struct {
 	frozen atomic.Pointer[frozen]
 	next   atomic.Int64 // when to look at the file again, in Unix nanoseconds
 
-	mu   sync.Mutex // writes, and reads of the file
+	mu   sync.Mutex // reads and writes of the file, which may take long
 	seen fs.FileInfo
-	held []Freeze // frozen in this process, although the file could not be written
+
+	// memory is held to change frozen and held, and never while something may hang. It
+	// is taken inside mu.
+	memory sync.Mutex
+	held   []Freeze // frozen in this process and not, or not yet, in the file
 }
 
 // frozen is what is frozen at a time. It never changes.
@@ -123,28 +131,29 @@ func newSwitch() *Switch {
 	return s
 }
 
-// Freeze stops the target until it is thawed. A target that is frozen already gets
-// the new reason and keeps its time. When Freeze of a Switch with a file returns
-// nil, the file is on disk; when it returns an error the target is frozen all the
-// same, in this process only.
+// Freeze stops the target until it is thawed: in this process before anything that may
+// take long or fail, then in the file. A target that is frozen already gets the new
+// reason and keeps its time; of a reason more than a KiB is cut off.
+//
+// When Freeze of a Switch with a file returns nil, the file is on disk. When it returns
+// an error, a target that can be frozen is frozen all the same, in this process only,
+// unless a thousand others are; everything always can be.
 func (s *Switch) Freeze(t Target, reason string) error {
 	if err := t.check(); err != nil {
 		return fmt.Errorf("ratelimit: freeze: %w", err)
 	}
-	if len(reason) > maxReason {
-		return fmt.Errorf("ratelimit: freeze: a reason has at most %d bytes", maxReason)
-	}
-	return s.change("freeze", true, func(list []Freeze) ([]Freeze, error) {
-		for i := range list {
-			if list[i].Target == t {
-				list[i].Reason = reason
-				return list, nil
-			}
+	f := Freeze{t, s.now().UTC().Truncate(time.Second), cut(reason)}
+	s.hold(f)
+	return s.change(opFreeze, t, func(list []Freeze) ([]Freeze, error) {
+		i := slices.IndexFunc(list, func(one Freeze) bool { return one.Target == t })
+		if i < 0 {
+			i, list = len(list), append(list, f)
 		}
-		if len(list) >= maxFrozen {
+		list[i].Reason = f.Reason
+		if t.kind != everything && crowded(list) {
 			return nil, fmt.Errorf("%d targets are frozen already: thaw some, or freeze everything", maxFrozen)
 		}
-		return append(list, Freeze{t, s.now().UTC().Truncate(time.Second), reason}), nil
+		return list, nil
 	})
 }
 
@@ -152,10 +161,11 @@ func (s *Switch) Freeze(t Target, reason string) error {
 var ErrNotFrozen = errors.New("is not frozen")
 
 // Thaw lets the target go on. It lifts exactly what was frozen: a tool that is
-// frozen stays so when everything else is thawed. When it returns an error other
-// than ErrNotFrozen, nothing has changed.
+// frozen stays so when everything else is thawed. When it returns an error other than
+// ErrNotFrozen the target is still frozen, unless only the last step failed, which makes
+// the change outlast a loss of power: then it is thawed with the next look at the file.
 func (s *Switch) Thaw(t Target) error {
-	return s.change("thaw", false, func(list []Freeze) ([]Freeze, error) {
+	return s.change(opThaw, t, func(list []Freeze) ([]Freeze, error) {
 		left := slices.DeleteFunc(list, func(f Freeze) bool { return f.Target == t })
 		if len(left) == len(list) {
 			return nil, fmt.Errorf("%v %w", t, ErrNotFrozen)
@@ -178,9 +188,9 @@ func (s *Switch) Frozen() ([]Freeze, error) {
 
 // FreezeOn freezes everything when the process gets one of the signals, until stop
 // is called, which waits for what has begun.
-func (s *Switch) FreezeOn(signals ...os.Signal) (stop func()) {
+func (s *Switch) FreezeOn(first os.Signal, more ...os.Signal) (stop func()) {
 	ch := make(chan os.Signal, 1)
-	signal.Notify(ch, signals...)
+	signal.Notify(ch, append(more, first)...)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {

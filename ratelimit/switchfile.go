@@ -13,10 +13,17 @@ import (
 	"github.com/mcpsec/mcpsec-go/internal/regular"
 )
 
+// The changes there are, as errors name them.
+const (
+	opFreeze = "freeze"
+	opThaw   = "thaw"
+)
+
 const (
 	freezeFile = "freeze.json"
 	lockFile   = "freeze.lock"
-	maxState   = 8 << 20 // bytes
+	maxState   = 8 << 20           // bytes; room to freeze one more target
+	maxRead    = maxState + 64<<10 // and everything
 	lookEvery  = time.Second
 	// settleFor is how long after its last change a file is read again even if it looks
 	// the same: clocks of file systems are coarse.
@@ -55,21 +62,23 @@ func (s *Switch) open(create bool) error {
 	case !info.IsDir():
 		return fmt.Errorf("%s is no directory", dir)
 	}
-	if err := safeMode(dir)(info); err != nil {
+	if err := trusted(dir)(info); err != nil {
 		return err
 	}
-	unlock, err := s.lock()
-	if err != nil {
-		return err
+	if create { // looking needs no lock, and so no right to write
+		unlock, err := s.lock()
+		if err != nil {
+			return err
+		}
+		defer unlock()
 	}
-	defer unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, err := os.Lstat(s.path); errors.Is(err, fs.ErrNotExist) {
 		if !create {
 			return fmt.Errorf("%w: is this the state directory of a server (ratelimit.StateDir)?", err)
 		}
-		if err := s.write(nil); err != nil {
+		if err := s.write(nil, false); err != nil {
 			return err
 		}
 	}
@@ -79,7 +88,12 @@ func (s *Switch) open(create bool) error {
 
 // change changes what is frozen, in the file first if there is one. Processes take
 // turns, so that nobody's freeze is lost.
-func (s *Switch) change(op string, freezing bool, edit func([]Freeze) ([]Freeze, error)) (err error) {
+//
+// Only a freeze of one more target takes others along that are held: they may be what
+// the file had no room for, and must not stand in the way of a thaw, or of everything.
+func (s *Switch) change(op string, t Target, edit func([]Freeze) ([]Freeze, error)) (err error) {
+	freezing := op == opFreeze
+	oneMore := freezing && t.kind != everything
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("ratelimit: %s: %w", op, err)
@@ -101,31 +115,35 @@ func (s *Switch) change(op string, freezing bool, edit func([]Freeze) ([]Freeze,
 	if fault != nil && !freezing {
 		return fault
 	}
+	s.memory.Lock()
 	old, held := s.frozen.Load(), s.held
-	list, err := edit(append([]Freeze(nil), old.list...))
+	s.memory.Unlock()
+	onFile := func(f Freeze) bool { return contains(old.list, f.Target) && !contains(held, f.Target) }
+	base := slices.Clone(old.list)
+	if !oneMore {
+		base = slices.DeleteFunc(base, func(f Freeze) bool { return !onFile(f) && f.Target != t })
+	}
+	list, err := edit(slices.Clone(base))
 	if err != nil {
 		return errors.Join(fault, err)
 	}
 	if s.path != "" && fault == nil {
-		fault = s.write(list)
+		fault = s.write(list, oneMore)
 	}
 	if fault != nil && !freezing {
 		return fault
 	}
-	next := newFrozen(list)
-	next.fault = old.fault
-	s.frozen.Store(next)
-	s.held = nil
+	s.memory.Lock()
+	defer s.memory.Unlock()
+	// What came meanwhile, or was not taken along, stays held.
+	s.held = slices.DeleteFunc(slices.Clone(s.held), func(f Freeze) bool {
+		return contains(base, f.Target) || contains(list, f.Target)
+	})
 	if fault != nil { // the next look at the file must not thaw what it does not know of
-		s.held = slices.DeleteFunc(slices.Clone(list), func(f Freeze) bool { return onFile(f.Target, old.list, held) })
+		s.held = append(s.held, slices.DeleteFunc(slices.Clone(list), onFile)...)
 	}
+	s.keep(list, old.fault)
 	return fault
-}
-
-// onFile reports whether a target was frozen before, by the file.
-func onFile(t Target, before, held []Freeze) bool {
-	is := func(f Freeze) bool { return f.Target == t }
-	return slices.ContainsFunc(before, is) && !slices.ContainsFunc(held, is)
 }
 
 // refresh looks at the file if it is time to. One call does; the others go on with
@@ -144,7 +162,7 @@ func (s *Switch) refresh() {
 	}
 	defer s.mu.Unlock()
 	if info, err := os.Stat(s.path); err == nil && s.seen != nil && s.frozen.Load().fault == nil && os.SameFile(info, s.seen) &&
-		info.Size() == s.seen.Size() && info.ModTime().Equal(s.seen.ModTime()) && s.now().Sub(info.ModTime()) > settleFor {
+		info.Size() == s.seen.Size() && info.ModTime().Equal(s.seen.ModTime()) && trusted(s.path)(info) == nil && s.now().Sub(info.ModTime()) > settleFor {
 		return
 	}
 	s.load()
@@ -153,28 +171,22 @@ func (s *Switch) refresh() {
 // load reads the file. s.mu is held.
 func (s *Switch) load() {
 	list, info, err := s.read()
+	s.seen = info
+	s.memory.Lock()
+	defer s.memory.Unlock()
 	if err != nil {
 		list = s.frozen.Load().list
+		err = fmt.Errorf("everything is frozen, since the state of the switch cannot be read: %w: repair the file, or remove it and start again", err)
 	}
-	for _, f := range s.held {
-		if !onFile(f.Target, list, nil) {
-			list = append(slices.Clip(list), f)
-		}
-	}
-	next := newFrozen(list)
-	if err != nil {
-		next.fault = fmt.Errorf("everything is frozen, since the state of the switch cannot be read: %w: repair the file, or remove it and start again", err)
-	}
-	s.seen = info
-	s.frozen.Store(next)
+	s.keep(list, err)
 }
 
 func (s *Switch) read() ([]Freeze, fs.FileInfo, error) {
-	f, info, err := regular.Open(s.path, maxState, safeMode(s.path))
+	f, info, err := regular.Open(s.path, maxRead, trusted(s.path))
 	if err != nil {
 		return nil, nil, err
 	}
-	raw, err := io.ReadAll(io.LimitReader(f, maxState+1))
+	raw, err := io.ReadAll(io.LimitReader(f, maxRead+1))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", s.path, err)
 	}

@@ -10,7 +10,9 @@ import (
 // Rights are not told by the mode here, and processes that write at the same moment
 // do not take turns: the later one wins.
 
-func safeMode(string) func(fs.FileInfo) error { return nil }
+func trusted(string) func(fs.FileInfo) error {
+	return func(fs.FileInfo) error { return nil }
+}
 
 func like(*os.File, string) error { return nil }
 

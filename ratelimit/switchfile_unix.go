@@ -3,6 +3,7 @@
 package ratelimit
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,9 +12,19 @@ import (
 	"time"
 )
 
-// safeMode refuses a file that others may write.
-func safeMode(path string) func(fs.FileInfo) error {
+// trusted refuses a file that others may write, or that belongs to another user than
+// this process, root and the owner of the directory.
+func trusted(path string) func(fs.FileInfo) error {
 	return func(info fs.FileInfo) error {
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok && !info.IsDir() && owner.Uid != 0 && int(owner.Uid) != os.Geteuid() {
+			dir, err := os.Stat(filepath.Dir(path))
+			if err != nil {
+				return err
+			}
+			if of, ok := dir.Sys().(*syscall.Stat_t); !ok || of.Uid != owner.Uid {
+				return fmt.Errorf("%s belongs to user %d, and the directory does not: chown it to the server's user", path, owner.Uid)
+			}
+		}
 		if mode := info.Mode().Perm(); mode&0o022 != 0 {
 			return fmt.Errorf("%s has mode %04o and can be written by others: chmod go-w it", path, mode)
 		}
@@ -41,11 +52,15 @@ func like(f *os.File, path string) error {
 // lock makes processes that change the file take turns. It ends with the process.
 func (s *Switch) lock() (unlock func(), err error) {
 	path := filepath.Join(filepath.Dir(s.path), lockFile)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	made := err == nil
+	if errors.Is(err, fs.ErrExist) {
+		f, err = os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: give the user the right to create files in the directory", err)
 	}
-	if os.Geteuid() == 0 {
+	if made && os.Geteuid() == 0 { // what was there may be a link to anything
 		if err := like(f, s.path); err != nil {
 			_ = f.Close() // nothing was written
 			return nil, err

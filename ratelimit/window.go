@@ -44,7 +44,8 @@ func Monthly() Window { return Window{unit: month} }
 func Sliding(length time.Duration) Window { return Window{length: length} }
 
 // In returns the window by the calendar of a place. Where clocks are turned, a day
-// has 23 or 25 hours. It changes nothing about a sliding window.
+// has 23 or 25 hours. It changes nothing about a sliding window, and is refused for
+// hours: they are the same everywhere, but where clocks differ by part of one.
 func (w Window) In(zone *time.Location) Window {
 	w.zone = zone
 	return w
@@ -54,6 +55,8 @@ func (w Window) check() error {
 	switch {
 	case w.unit < 0 || w.unit > month || w.unit == 0 && w.length == 0:
 		return errors.New("no window: use Hourly, Daily, Monthly or Sliding")
+	case w.unit == hour && w.zone != nil && w.zone != time.UTC:
+		return errors.New("hours are those of UTC: leave In out")
 	case w.unit == 0 && (w.length < time.Second || w.length > 10*366*24*time.Hour):
 		return errors.New("a sliding window is between a second and ten years long")
 	}
@@ -102,12 +105,22 @@ func (w Window) Slot(t time.Time) Slot {
 		y, m, d := t.In(zone).Date()
 		// A date has one number wherever it is.
 		index := time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix() / (24 * 60 * 60)
-		return Slot{index, time.Date(y, m, d, 0, 0, 0, 0, zone), time.Date(y, m, d+1, 0, 0, 0, 0, zone)}
+		return Slot{index, begin(y, m, d, zone), begin(y, m, d+1, zone)}
 	case month:
 		y, m, _ := t.In(zone).Date()
-		return Slot{int64(y)*12 + int64(m), time.Date(y, m, 1, 0, 0, 0, 0, zone), time.Date(y, m+1, 1, 0, 0, 0, 0, zone)}
+		return Slot{int64(y)*12 + int64(m), begin(y, m, 1, zone), begin(y, m+1, 1, zone)}
 	}
 	return even(t, max(1, (w.length-1)/slidingSlots+1))
+}
+
+// begin returns when a day begins. Where clocks are put forward at midnight there is
+// none, and time.Date may return an hour of the day before.
+func begin(y int, m time.Month, d int, zone *time.Location) time.Time {
+	t := time.Date(y, m, d, 0, 0, 0, 0, zone)
+	if t.Hour() >= 12 {
+		_, t = t.ZoneBounds()
+	}
+	return t
 }
 
 // even divides time since 1970 into slots of one width.

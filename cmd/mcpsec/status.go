@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -26,7 +27,9 @@ func newStatus(a *app) *cobra.Command {
 		Long: `Show what is frozen in a state directory, and what the servers that use it last said
 of themselves: calls in flight and waiting, and the circuit breakers that are not
 closed. A server says it when a call comes, at most once a second, so that an idle
-one speaks of the past; one that was killed is shown for a day.
+one speaks of the past; one that was killed is shown for a day. What one of them said
+and cannot be understood is an error; the rest is shown all the same. The directory is
+only read.
 
 Members with --json:
   schema   1; a higher number when a member changes its meaning
@@ -41,36 +44,35 @@ Members with --json:
 			if dir == "" {
 				return usagef("--dir needs the state directory of the server")
 			}
-			c, err := readCondition(dir)
+			c, unread, err := readCondition(dir)
 			if err != nil {
 				return err
 			}
-			return a.emit(cmd, c, c.text())
+			return errors.Join(a.emit(cmd, c, c.text()), unread)
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "state directory of the server (ratelimit.StateDir); required")
 	return cmd
 }
 
-func readCondition(dir string) (condition, error) {
-	c := condition{Schema: 1, Frozen: []frozen{}, Servers: []ratelimit.Stats{}}
+// readCondition reads a state directory. unread is about servers whose word cannot be
+// understood.
+func readCondition(dir string) (c condition, unread, err error) {
+	c = condition{Schema: 1, Frozen: []frozen{}, Servers: []ratelimit.Stats{}}
 	s, err := ratelimit.OpenSwitch(dir)
 	if err != nil {
-		return c, err
+		return c, nil, err
 	}
 	list, err := s.Frozen()
 	if err != nil {
-		return c, err
+		return c, nil, err
 	}
 	for _, f := range list {
 		c.Frozen = append(c.Frozen, frozen{f.Target.String(), f.Since.Format(time.RFC3339), f.Reason})
 	}
-	servers, err := ratelimit.ReadStats(dir)
-	if err != nil {
-		return c, err
-	}
+	servers, unread := ratelimit.ReadStats(dir)
 	c.Servers = append(c.Servers, servers...)
-	return c, nil
+	return c, unread, nil
 }
 
 // text renders the condition. Names and reasons are quoted: others chose them.
@@ -88,7 +90,7 @@ func (c condition) text() string {
 			if r.State == "closed" {
 				continue
 			}
-			fmt.Fprintf(&b, "    %s %s is %s since %s", r.Kind, strconv.Quote(r.Name), r.State, r.Since.Format(time.RFC3339))
+			fmt.Fprintf(&b, "    %s %s is %s since %s", oneLine(r.Kind), strconv.Quote(r.Name), oneLine(r.State), r.Since.Format(time.RFC3339))
 			if r.Wait > 0 {
 				fmt.Fprintf(&b, ", tried again in %v", r.Wait.Round(time.Millisecond))
 			}

@@ -81,6 +81,7 @@ func (l *leases) decide(now time.Duration, req *ratelimit.Request, p *plan) (v r
 	}
 	if !missing && l.spend(req, p) {
 		l.count.Leased++
+		v.OK = true
 		return v, true
 	}
 	l.count.Asked++

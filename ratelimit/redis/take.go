@@ -167,6 +167,7 @@ func (s *Store) read(a *answer, req *ratelimit.Request, p *plan, sent time.Durat
 		return ratelimit.Verdict{}, a.fault
 	}
 	s.leases.granted(sent, req, p, &spare)
+	v.OK = a.verdict == passed
 	return v, nil
 }
 
