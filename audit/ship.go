@@ -280,6 +280,7 @@ func (s *ship) resume() error {
 	s.state.Next, s.marks = c.Next, c.Checkpoint
 	if c.Lost > 0 {
 		s.ledger.CountLost(Bounded, "lost by "+s.name+" while the ledger was closed", c.Lost)
+		return s.save() // said once
 	}
 	return nil
 }
