@@ -60,7 +60,7 @@ func (f segmentFile) Sync() error { return dataSync(f.File) }
 
 // syncDir makes the names in a folder survive a loss of power.
 func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the ledger's own folder
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}

@@ -140,21 +140,21 @@ func makeFolder(dir string) error {
 	if dir == "" {
 		return errors.New("the path of the folder is empty")
 	}
-	err := os.Mkdir(dir, 0o700) //nolint:gosec // the caller's own folder
+	err := os.Mkdir(dir, 0o700)
 	if err == nil {
 		return syncDir(filepath.Dir(dir))
 	}
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	info, err := os.Lstat(dir) //nolint:gosec // the caller's own folder
+	info, err := os.Lstat(dir)
 	switch {
 	case err != nil:
 		return err
 	case !info.IsDir():
 		return errors.New("is not a folder: name one, or a path where nothing is")
 	case info.Mode().Perm()&0o027 != 0:
-		if err := os.Chmod(dir, info.Mode().Perm()&^0o027); err != nil { //nolint:gosec // the caller's own folder
+		if err := os.Chmod(dir, info.Mode().Perm()&^0o027); err != nil {
 			return fmt.Errorf("mode %v lets others in: %w", info.Mode().Perm(), err)
 		}
 	}
