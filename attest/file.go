@@ -17,7 +17,7 @@ import (
 // Load reads a manifest file: a regular file, or a symbolic link to one, of at
 // most [MaxManifest] bytes. It opens the file once and decodes what it read.
 func Load(path string) (*Pins, error) {
-	data, err := readRegular(path, MaxManifest)
+	data, err := regular.ReadFile(path, MaxManifest)
 	if err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
@@ -26,23 +26,6 @@ func Load(path string) (*Pins, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return p, nil
-}
-
-// readRegular reads a regular file of at most limit bytes.
-func readRegular(path string, limit int64) ([]byte, error) {
-	f, _, err := regular.Open(path, limit, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // nothing was written
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s grew beyond %d bytes", path, limit)
-	}
-	return data, nil
 }
 
 // WriteFile writes the manifest with permissions 0644. The file appears complete

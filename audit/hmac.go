@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -62,39 +61,20 @@ const argumentKeyFile = "arguments.key"
 // ownArgumentKey reads the key in the ledger's folder, or makes one.
 func ownArgumentKey(dir string) ([]byte, error) {
 	path := filepath.Join(dir, argumentKeyFile)
-	f, info, err := regular.Open(path, 1<<10, nil)
+	text, err := regular.ReadFile(path, 1<<10)
 	if errors.Is(err, fs.ErrNotExist) {
-		return makeArgumentKey(path)
+		key := make([]byte, 32)
+		_, _ = rand.Read(key) // never fails
+		return key, regular.Replace(path, []byte(hex.EncodeToString(key)+"\n"), 0o600)
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }() // nothing was written
-	text := make([]byte, info.Size())
-	n, err := f.Read(text)
-	if err != nil {
-		return nil, err
-	}
-	key, err := hex.DecodeString(strings.TrimSpace(string(text[:n])))
+	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(key) != 32 {
 		return nil, fmt.Errorf("%s does not hold a key of 64 hexadecimal digits: restore it, or remove it to begin with another", path)
 	}
 	return key, nil
-}
-
-func makeArgumentKey(path string) ([]byte, error) {
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
-	temp := path + ".new" // a key that a crash cut off would stop the next start
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	_, err = f.WriteString(hex.EncodeToString(key) + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(temp, path)
-	}
-	return key, err
 }
 
 func digestOf(b []byte) []byte {

@@ -250,17 +250,12 @@ type cursor struct {
 }
 
 func (s *ship) resume() error {
-	f, info, err := regular.Open(s.path, 1<<12, nil)
+	text, err := regular.ReadFile(s.path, 1<<12)
 	if errors.Is(err, fs.ErrNotExist) {
 		s.fresh = true
 		return nil
 	}
 	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }() // nothing was written
-	text := make([]byte, info.Size())
-	if _, err := io.ReadFull(f, text); err != nil {
 		return err
 	}
 	var c cursor

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -169,13 +168,9 @@ func ReadStats(dir string) ([]Stats, error) {
 }
 
 func readStatus(path string) (s Stats, err error) {
-	f, _, err := regular.Open(path, maxStatus, nil)
+	raw, err := regular.ReadFile(path, maxStatus)
 	if err != nil {
 		return s, err
-	}
-	raw, err := io.ReadAll(io.LimitReader(f, maxStatus+1))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return s, fmt.Errorf("%s: %w", path, err)
 	}
 	if s, err = decodeStats(raw); err != nil {
 		return s, fmt.Errorf("%s: %w", path, err)

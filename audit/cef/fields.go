@@ -1,11 +1,11 @@
 package cef
 
 import (
-	"net/netip"
 	"strconv"
 	"time"
 
 	"github.com/mcpsec/mcpsec-go/audit"
+	"github.com/mcpsec/mcpsec-go/internal/netaddr"
 )
 
 // The fields, in the order in which they stand: first what the server says, then
@@ -213,7 +213,7 @@ func (m *message) endpoint(e *audit.Event) {
 	if address == "" && e.Principal.Rung == "address" {
 		address = e.Principal.Subject
 	}
-	ip, number := parseAddress(address)
+	ip, number := netaddr.Parse(address)
 	switch {
 	case !ip.IsValid():
 		m.text(name, address)
@@ -223,20 +223,6 @@ func (m *message) endpoint(e *audit.Event) {
 		m.text(ip6, ip.String())
 	}
 	m.count(port, uint64(number))
-}
-
-// parseAddress reads an address with or without port. The zone of an IPv6 address
-// means something on one host only and is dropped.
-func parseAddress(s string) (ip netip.Addr, port uint16) {
-	both, err := netip.ParseAddrPort(s)
-	if err == nil {
-		return both.Addr().Unmap().WithZone(""), both.Port()
-	}
-	ip, err = netip.ParseAddr(s)
-	if err != nil {
-		return netip.Addr{}, 0
-	}
-	return ip.Unmap().WithZone(""), 0
 }
 
 // checkpoint appends a signed checkpoint, whole, and reports whether there was room.

@@ -13,16 +13,6 @@ type verdict struct {
 	action, outcome string
 }
 
-// alarms are the refusals that mean the server itself is not what was reviewed,
-// or that somebody forges its state.
-var alarms = map[string]bool{
-	"attest.definition_mismatch": true,
-	"attest.server_mismatch":     true,
-	"guard.foreign_handler":      true,
-	"guard.forged_state":         true,
-	"guard.outflanked":           true,
-}
-
 const alarm = 9
 
 // judge says what happened. What it does not know, a later version's kind or
@@ -48,13 +38,8 @@ func judge(e *audit.Event) verdict {
 	if len(e.Findings) > 0 && v.severity < 4 {
 		v.severity = 4
 	}
-	if alarms[e.Code] {
+	if e.Alarming() {
 		v.severity = alarm
-	}
-	for i := range e.Findings {
-		if alarms[e.Findings[i].Code] {
-			v.severity = alarm
-		}
 	}
 	return v
 }

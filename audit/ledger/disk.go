@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/mcpsec/mcpsec-go/internal/regular"
 )
 
 // A disk is one open segment: a file, or a fault in a test.
@@ -50,27 +52,10 @@ var realMedia = media{
 		}
 		return segmentFile{f}, nil
 	},
-	syncDir: syncDir,
+	syncDir: regular.SyncDir,
 	remove:  os.Remove,
 }
 
 type segmentFile struct{ *os.File }
 
 func (f segmentFile) Sync() error { return dataSync(f.File) }
-
-// syncDir makes the names in a folder survive a loss of power.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(ignoreUnsupported(d.Sync()), d.Close())
-}
-
-// ignoreUnsupported is for systems on which a folder cannot be synced.
-func ignoreUnsupported(err error) error {
-	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrInvalid) {
-		return nil
-	}
-	return err
-}

@@ -13,9 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -161,7 +159,7 @@ const (
 // ReadKeys reads the public keys of a file, one a line. A ledger whose key has
 // changed has several; checkpoints of any of them count.
 func ReadKeys(path string) ([]note.Verifier, error) {
-	text, err := readSmall(path)
+	text, err := regular.ReadFile(path, maxSmall)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
@@ -185,7 +183,7 @@ func ReadKeys(path string) ([]note.Verifier, error) {
 // ownKey reads the private key in the folder, or makes one.
 func ownKey(dir, origin string) (*Key, error) {
 	path := filepath.Join(dir, privateKeyFile)
-	text, err := readSmall(path)
+	text, err := regular.ReadFile(path, maxSmall)
 	if errors.Is(err, fs.ErrNotExist) {
 		return makeKey(path, origin)
 	}
@@ -216,7 +214,7 @@ func makeKey(path, origin string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := writeWhole(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+	if err := regular.Replace(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
 		return nil, err
 	}
 	return NewKey(origin, private)
@@ -225,7 +223,7 @@ func makeKey(path, origin string) (*Key, error) {
 // publish adds the key to those that the folder tells.
 func (k *Key) publish(dir string) (added bool, err error) {
 	path := filepath.Join(dir, PublicKeyFile)
-	text, err := readSmall(path)
+	text, err := regular.ReadFile(path, maxSmall)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
@@ -233,42 +231,8 @@ func (k *Key) publish(dir string) (added bool, err error) {
 	if len(lines) > 0 && lines[len(lines)-1] == k.text {
 		return false, nil
 	}
-	return len(lines) > 0, writeWhole(path, []byte(strings.Join(append(lines, k.text), "\n")+"\n"), 0o644)
+	return len(lines) > 0, regular.Replace(path, []byte(strings.Join(append(lines, k.text), "\n")+"\n"), 0o644)
 }
 
+// maxSmall bounds a file of keys, in bytes.
 const maxSmall = 1 << 16
-
-// readSmall reads a whole file that is no link and not large.
-func readSmall(path string) ([]byte, error) {
-	f, info, err := regular.Open(path, maxSmall, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // nothing was written
-	b := make([]byte, info.Size())
-	if _, err := io.ReadFull(f, b); err != nil {
-		return nil, err
-	}
-	return b, nil
-}
-
-// writeWhole puts a file in the place of another, or none at all.
-func writeWhole(path string, content []byte, mode fs.FileMode) error {
-	temp := path + ".new"
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temp))
-	}
-	return syncDir(filepath.Dir(path))
-}

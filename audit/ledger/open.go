@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/mcpsec/mcpsec-go/internal/regular"
 )
 
 // Options are the choices of a ledger. The zero value is a good one.
@@ -142,7 +144,7 @@ func makeFolder(dir string) error {
 	}
 	err := os.Mkdir(dir, 0o700)
 	if err == nil {
-		return syncDir(filepath.Dir(dir))
+		return regular.SyncDir(filepath.Dir(dir))
 	}
 	if !errors.Is(err, fs.ErrExist) {
 		return err

@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"os"
 	"path/filepath"
+
+	"github.com/mcpsec/mcpsec-go/internal/regular"
 )
 
 // The reserve is space that is given up for the record that says there is none.
@@ -21,7 +23,7 @@ func (l *Ledger) saveReserve() {
 	}
 	content := make([]byte, reserveBytes)
 	_, _ = rand.Read(content) // never fails; zeros would take no space where the disk compresses
-	_ = writeWhole(path, content, 0o600)
+	_ = regular.Replace(path, content, 0o600)
 }
 
 // spendReserve reports whether there was a reserve.

@@ -1,9 +1,8 @@
 package ocsf
 
 import (
-	"net/netip"
-
 	"github.com/mcpsec/mcpsec-go/audit"
+	"github.com/mcpsec/mcpsec-go/internal/netaddr"
 )
 
 // actor appends who asked. What the other side says of itself is not here.
@@ -126,27 +125,13 @@ func endpoint(w *writer, name string, e *audit.Event) {
 	if address == "" && e.Principal.Rung == "address" {
 		address = e.Principal.Subject
 	}
-	ip, port := parseAddress(address)
+	ip, port := netaddr.Parse(address)
 	if !ip.IsValid() {
 		w.text("name", or(address, e.Source.Transport, "unknown"))
 		return
 	}
 	w.text("ip", ip.String())
 	w.count("port", uint64(port))
-}
-
-// parseAddress reads an address with or without port. The zone of an IPv6 address
-// means something on one host only and is dropped.
-func parseAddress(s string) (ip netip.Addr, port uint16) {
-	both, err := netip.ParseAddrPort(s)
-	if err == nil {
-		return both.Addr().Unmap().WithZone(""), both.Port()
-	}
-	ip, err = netip.ParseAddr(s)
-	if err != nil {
-		return netip.Addr{}, 0
-	}
-	return ip.Unmap().WithZone(""), 0
 }
 
 // resources appends the tool, prompt or resource that was asked for.

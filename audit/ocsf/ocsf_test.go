@@ -355,16 +355,3 @@ func TestForeignLineAttestsNothing(t *testing.T) {
 		}
 	}
 }
-
-func TestAlarmsAreCodesThatExist(t *testing.T) {
-	t.Parallel()
-	known := make(map[string]bool)
-	for _, c := range mcpsec.Codes() {
-		known[c.Name] = true
-	}
-	for code := range alarms {
-		if strings.HasPrefix(code, "guard.") && !known[code] {
-			t.Errorf("no such code: %s", code)
-		}
-	}
-}

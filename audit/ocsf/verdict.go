@@ -32,16 +32,6 @@ var (
 	broken  = label{27, "Error"}
 )
 
-// alarms are the refusals that mean the server itself is not what was reviewed,
-// or that somebody forges its state.
-var alarms = map[string]bool{
-	"attest.definition_mismatch": true,
-	"attest.server_mismatch":     true,
-	"guard.foreign_handler":      true,
-	"guard.forged_state":         true,
-	"guard.outflanked":           true,
-}
-
 // judge says how a call ended. What it does not know, a later version's decision,
 // it calls unknown.
 func judge(e *audit.Event) verdict {
@@ -63,13 +53,8 @@ func judge(e *audit.Event) verdict {
 	if v.disposition == passed && len(e.Findings) > 0 {
 		v.severity, v.action, v.disposition = low, observed, logged
 	}
-	if alarms[e.Code] {
+	if e.Alarming() {
 		v.severity = high
-	}
-	for i := range e.Findings {
-		if alarms[e.Findings[i].Code] {
-			v.severity = high
-		}
 	}
 	return v
 }

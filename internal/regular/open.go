@@ -5,6 +5,7 @@ package regular
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 )
@@ -40,4 +41,21 @@ func Open(path string, limit int64, judge func(fs.FileInfo) error) (_ *os.File, 
 		return nil, nil, err
 	}
 	return f, info, nil
+}
+
+// ReadFile reads a regular file of at most limit bytes.
+func ReadFile(path string, limit int64) ([]byte, error) {
+	f, _, err := Open(path, limit, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // nothing was written
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s grew beyond %d bytes", path, limit)
+	}
+	return data, nil
 }
