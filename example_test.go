@@ -33,7 +33,7 @@ func wiring(ctx context.Context) {
 		audit.New(audit.Dir("audit")),
 		ratelimit.New(ratelimit.PerPrincipalAndTool(60, time.Minute)),
 		allowlist.New(allowlist.Anyone().Tools("read_note")),
-		attest.New(attest.Manifest("manifest.json")),
+		attest.New(attest.Manifest("manifest.sigstore.json", attest.Key("release.pub"))),
 		creds.New(creds.ForTool("read_note", creds.Named("store", creds.File("store.key")))),
 	)
 	if err != nil {

@@ -78,6 +78,7 @@ func TestControlsDoNotImportEachOther(t *testing.T) {
 var heavy = []string{
 	"github.com/sigstore", "github.com/aws", "github.com/redis", "go.opentelemetry.io", "github.com/twmb",
 	"github.com/nats-io", "google.golang.org/grpc", "github.com/spf13", "k8s.io",
+	"google.golang.org/protobuf", "github.com/secure-systems-lab", "golang.org/x/vuln", "github.com/CycloneDX", "filippo.io",
 }
 
 func TestCorePackagesLinkNothingHeavy(t *testing.T) {
@@ -114,6 +115,33 @@ func TestCorePackagesLinkKnownModulesOnly(t *testing.T) {
 	for name, p := range list(t, args...) {
 		if p.Module != nil && !slices.Contains(allowed, p.Module.Path) {
 			t.Errorf("a core package links %s of module %s", name, p.Module.Path)
+		}
+	}
+}
+
+// light are packages that are no controls and that anybody may link for what they do.
+var light = map[string][]string{
+	"attest/manifest": nil, "attest/envelope": nil, "attest/registry": nil, "attest/lock": {"golang.org/x/text"}, "attest/lint": {"golang.org/x/text"},
+	"creds/vault": nil, "creds/oauth": nil, "creds/gcp": nil, "creds/azure": nil, "creds/age": {"filippo.io/age", "filippo.io/hpke", "golang.org/x/crypto"},
+}
+
+func TestLightPackagesLinkKnownModulesOnly(t *testing.T) {
+	t.Parallel()
+	for name, own := range light {
+		for dep, p := range list(t, "-deps", "./"+name) {
+			if p.Module != nil && !slices.Contains(allowed, p.Module.Path) && !slices.Contains(own, p.Module.Path) {
+				t.Errorf("%s links %s of module %s", name, dep, p.Module.Path)
+			}
+		}
+	}
+}
+
+// TestSignaturesByIdentityDoNotLinkCosign: the library that cosign is made of is enough.
+func TestSignaturesByIdentityDoNotLinkCosign(t *testing.T) {
+	t.Parallel()
+	for dep := range list(t, "-deps", "./attest/sigstore") {
+		if strings.HasPrefix(dep, "github.com/sigstore/cosign") {
+			t.Errorf("attest/sigstore links %s", dep)
 		}
 	}
 }

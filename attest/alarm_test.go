@@ -13,13 +13,10 @@ import (
 func TestAlarmRingsOnce(t *testing.T) {
 	t.Parallel()
 	rings := make(chan mcpsec.Alarm, 16)
-	code := codeMismatch
-	a := &Attestor{}
+	var wire tripwire
 	ring := mcpsec.At(mcpsec.StageAllow, "ring", mcpsec.ControlFunc(func(mcpsec.Handler) mcpsec.Handler {
 		return func(_ context.Context, call *mcpsec.Call) (mcp.Result, error) {
-			d := code.Deny("changed")
-			d.Detail = "expected a, found b"
-			return nil, a.ring(call, d)
+			return nil, ring(call, wire.trip(codeMismatch, "changed", "expected a, found b"))
 		}
 	}))
 	guard, err := mcpsec.New(ring, mcpsec.Settings{OnAlarm: func(al mcpsec.Alarm) { rings <- al }})

@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpsec/mcpsec-go/attest/manifest"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 
@@ -40,33 +43,57 @@ func wireSize(b *testing.B, tool *mcp.Tool) int {
 	return len(raw)
 }
 
-// BenchmarkCheck compares, for one definition, the check of every call with the
-// canonical digest it stands for.
+// BenchmarkCheck compares, for one definition, the check of every call with what it stands
+// for: the canonical digest of the definition, and the digest of the whole executable.
 func BenchmarkCheck(b *testing.B) {
-	for _, schema := range []int{700, 3600, 16_000} {
+	for _, schema := range []int{700, 3600, 15_600} {
 		tool := sizedTool(schema)
 		s, err := sealTool(tool)
 		if err != nil {
 			b.Fatal(err)
 		}
 		size := wireSize(b, tool)
-		b.Run(fmt.Sprintf("framed %d B", size), func(b *testing.B) {
+		b.Run(fmt.Sprintf("all bytes framed/%d B", size), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if d := s.check(tool); d != nil {
-					b.Fatal(d)
+				if f := s.check(tool); f != nil {
+					b.Fatal(f)
 				}
 			}
 		})
-		b.Run(fmt.Sprintf("marshal+JCS+SHA-256 %d B", size), func(b *testing.B) {
+		if faults := moveTools(map[string]*sealedTool{s.name: s}); faults != nil {
+			b.Fatal(faults)
+		}
+		b.Run(fmt.Sprintf("long parts sealed/%d B", size), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if d, err := Digest(tool); err != nil || d != s.wire {
+				if f := s.check(tool); f != nil {
+					b.Fatal(f)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("marshal+JCS+SHA-256/%d B", size), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if d, err := Digest(tool); err != nil || d != s.digest {
 					b.Fatal(d, err)
 				}
 			}
 		})
 	}
+	b.Run("the executable's digest", func(b *testing.B) {
+		path, err := image()
+		if err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			_, size, err := measureFile(b.Context(), path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(size)
+		}
+	})
 }
 
 // BenchmarkCheckMeta has _meta, whose map is sorted anew for every call.
@@ -85,23 +112,34 @@ func BenchmarkCheckMeta(b *testing.B) {
 	}
 }
 
-// BenchmarkWrap is what the control adds to a tool call.
+// BenchmarkWrap is what the control adds to a tool call in all: definition, one watched
+// file, expiry. The number of tools makes no difference.
 func BenchmarkWrap(b *testing.B) {
-	a, calls := sealedFor(b, 1)
-	res := &mcp.CallToolResult{}
-	h := a.Wrap(func(context.Context, *mcpsec.Call) (mcp.Result, error) { return res, nil })
-	ctx := context.Background()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := h(ctx, calls[0]); err != nil {
-			b.Fatal(err)
+	for _, tools := range []int{1, 100} {
+		for _, schema := range []int{700, 15_600} {
+			for _, watched := range []bool{false, true} {
+				b.Run(fmt.Sprintf("%d tools/schema %d B/file %t", tools, schema, watched), func(b *testing.B) {
+					a, calls := sealedFor(b, tools, schema, watched)
+					res := &mcp.CallToolResult{}
+					h := a.Wrap(func(context.Context, *mcpsec.Call) (mcp.Result, error) { return res, nil })
+					ctx := context.Background()
+					b.ReportAllocs()
+					i := 0
+					for b.Loop() {
+						if _, err := h(ctx, calls[i%len(calls)]); err != nil {
+							b.Fatal(err)
+						}
+						i++
+					}
+				})
+			}
 		}
 	}
 }
 
 // BenchmarkList is what it adds to a list of twenty tools.
 func BenchmarkList(b *testing.B) {
-	a, calls := sealedFor(b, 20)
+	a, calls := sealedFor(b, 20, 700, false)
 	list := &mcp.ListToolsResult{}
 	for _, c := range calls {
 		list.Tools = append(list.Tools, c.Tool.Definition)
@@ -117,24 +155,33 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
-func sealedFor(b *testing.B, n int) (*Attestor, []*mcpsec.Call) {
-	b.Helper()
+func sealedFor(tb testing.TB, n, schema int, watched bool) (*Attestor, []*mcpsec.Call) {
+	tb.Helper()
 	inv := &mcpsec.Inventory{Server: &mcp.Implementation{Name: "bench"}}
 	var calls []*mcpsec.Call
 	for i := range n {
-		tool := benchTool()
+		tool := sizedTool(schema)
 		tool.Name = fmt.Sprintf("tool_%02d", i)
 		known := &mcpsec.Tool{Name: tool.Name, Definition: tool}
 		inv.Tools = append(inv.Tools, known)
 		calls = append(calls, &mcpsec.Call{Method: methodCallTool, Name: tool.Name, Tool: known})
 	}
-	p, err := Snapshot(inv)
+	dir := tb.TempDir()
+	var opts []SnapshotOption
+	if watched {
+		if err := os.WriteFile(filepath.Join(dir, "model"), []byte("weights"), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+		opts = append(opts, Files(dir, manifest.Artifact{Name: "model", Path: "model", Bind: manifest.Watch}))
+	}
+	m, err := Snapshot(tb.Context(), inv, opts...)
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	a := New(Pinned(p))
-	if err := a.Seal(b.Context(), inv); err != nil {
-		b.Fatal(err)
+	a := New(Pinned(m), Dir(dir))
+	if err := a.Seal(tb.Context(), inv); err != nil {
+		tb.Fatal(err)
 	}
+	tb.Cleanup(func() { _ = a.Close() })
 	return a, calls
 }

@@ -1,7 +1,6 @@
 package attest
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -9,12 +8,11 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"github.com/mcpsec/mcpsec-go/internal/jcs"
-	"github.com/mcpsec/mcpsec-go/mcpsec"
+	"github.com/mcpsec/mcpsec-go/attest/internal/tooldef"
 )
 
 // MaxDefinition bounds the JSON of a tool definition, in bytes.
-const MaxDefinition = 256 << 10
+const MaxDefinition = tooldef.Max
 
 const digestPrefix = "sha256:"
 
@@ -49,28 +47,11 @@ func Digest(tool *mcp.Tool) (string, error) {
 // are no IEEE 754 doubles, which begin beyond 2^53, decimals with more digits than
 // a double keeps, overflow, and minus zero.
 func DigestJSON(wire []byte) (string, error) {
-	canonical, err := canonicalize(wire)
+	digest, err := tooldef.Digest(wire)
 	if err != nil {
 		return "", fmt.Errorf("attest: %w", err)
 	}
-	hash := sha256.Sum256(canonical)
-	return hex.EncodeToString(hash[:]), nil
-}
-
-func canonicalize(wire []byte) ([]byte, error) {
-	if len(wire) > MaxDefinition {
-		return nil, fmt.Errorf("the definition has %d bytes, the limit is %d", len(wire), MaxDefinition)
-	}
-	if err := mcpsec.CheckJSON(wire); err != nil {
-		return nil, fmt.Errorf("the definition is %w", err)
-	}
-	if body := bytes.TrimLeft(wire, " \t\r\n"); body[0] != '{' {
-		return nil, errors.New("the definition is no JSON object")
-	}
-	if err := checkNumbers(wire); err != nil {
-		return nil, err
-	}
-	return jcs.Append(nil, wire)
+	return digest, nil
 }
 
 // hexSum returns the hexadecimal SHA-256 of a text.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"unsafe"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -18,9 +19,10 @@ import (
 //
 // The layout is not an interface: it never leaves the process.
 type framer struct {
-	buf   []byte
-	limit int
-	err   error
+	buf    []byte
+	limit  int
+	memory arena
+	err    error
 }
 
 // A sum identifies a frame.
@@ -32,11 +34,12 @@ type sum struct {
 var framers = sync.Pool{New: func() any { return &framer{buf: make([]byte, 0, 4096)} }}
 
 // sumTool frames and hashes a definition. It gives up above limit bytes, so that
-// a definition that grew without bound costs nothing to refuse.
-func sumTool(t *mcp.Tool, limit int) (sum, error) {
+// a definition that grew without bound costs nothing to refuse. What lies in memory
+// is framed by its place.
+func sumTool(t *mcp.Tool, memory arena, limit int) (sum, error) {
 	f := framers.Get().(*framer) //nolint:forcetypeassert // the pool holds nothing else
 	defer framers.Put(f)
-	f.buf, f.limit, f.err = f.buf[:0], limit, nil
+	f.buf, f.limit, f.memory, f.err = f.buf[:0], limit, memory, nil
 	f.tool(t)
 	return f.sum()
 }
@@ -45,7 +48,7 @@ func sumTool(t *mcp.Tool, limit int) (sum, error) {
 func sumServer(impl *mcp.Implementation, instructions string, limit int) (sum, error) {
 	f := framers.Get().(*framer) //nolint:forcetypeassert // the pool holds nothing else
 	defer framers.Put(f)
-	f.buf, f.limit, f.err = f.buf[:0], limit, nil
+	f.buf, f.limit, f.memory, f.err = f.buf[:0], limit, arena{}, nil
 	f.implementation(impl)
 	f.text(instructions)
 	return f.sum()
@@ -130,15 +133,28 @@ func (f *framer) schema(v any) {
 	}
 }
 
+// place frames n bytes at an address by where they lie, or else their length alone,
+// and reports which: the lowest bit tells.
+func (f *framer) place(p unsafe.Pointer, n int) bool {
+	at, sealed := f.memory.find(p, n)
+	if !sealed {
+		f.number(uint64(n) << 1) //nolint:gosec // a length is never negative
+		return false
+	}
+	f.number(uint64(n)<<1 | 1) //nolint:gosec // see above
+	f.number(at)
+	return true
+}
+
 func (f *framer) text(s string) {
-	if f.room(len(s)) {
-		f.buf = append(binary.AppendUvarint(f.buf, uint64(len(s))), s...)
+	if !f.place(unsafe.Pointer(unsafe.StringData(s)), len(s)) && f.room(len(s)) { //nolint:gosec // an address to compare
+		f.buf = append(f.buf, s...)
 	}
 }
 
 func (f *framer) bytes(b []byte) {
-	if f.room(len(b)) {
-		f.buf = append(binary.AppendUvarint(f.buf, uint64(len(b))), b...)
+	if !f.place(unsafe.Pointer(unsafe.SliceData(b)), len(b)) && f.room(len(b)) { //nolint:gosec // see above
+		f.buf = append(f.buf, b...)
 	}
 }
 

@@ -36,7 +36,7 @@ func TestFrameHasEveryMember(t *testing.T) {
 
 func frameOf(t *testing.T, tool *mcp.Tool) sum {
 	t.Helper()
-	s, err := sumTool(tool, maxFrame)
+	s, err := sumTool(tool, arena{}, maxFrame)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,15 +90,15 @@ func TestFramesAgree(t *testing.T) {
 func TestFrameLimit(t *testing.T) {
 	tool := benchTool()
 	s := frameOf(t, tool)
-	if got, err := sumTool(tool, s.size+frameSlack); err != nil || got != s {
+	if got, err := sumTool(tool, arena{}, s.size+frameSlack); err != nil || got != s {
 		t.Errorf("at its own size: %v", err)
 	}
 	for limit := range s.size {
-		if _, err := sumTool(tool, limit); err == nil {
+		if _, err := sumTool(tool, arena{}, limit); err == nil {
 			t.Fatalf("fits into %d of %d bytes", limit, s.size)
 		}
 	}
-	if _, err := sumTool(nil, maxFrame); err == nil {
+	if _, err := sumTool(nil, arena{}, maxFrame); err == nil {
 		t.Error("nil has a frame")
 	}
 }
@@ -110,7 +110,7 @@ func TestFramingAllocatesNothing(t *testing.T) {
 	tool := benchTool()
 	s := frameOf(t, tool)
 	if n := testing.AllocsPerRun(100, func() {
-		if got, err := sumTool(tool, s.size+frameSlack); err != nil || !equal(&got, &s) {
+		if got, err := sumTool(tool, arena{}, s.size+frameSlack); err != nil || !equal(&got, &s) {
 			t.Error("mismatch")
 		}
 	}); n != 0 {

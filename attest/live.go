@@ -4,29 +4,21 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
-
-	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 
-// A seal is what the server was when it was attested.
-type seal struct {
-	tools  map[string]*sealedTool
-	server sealedServer
-}
-
-// A sealedTool is one attested definition. Once tripped it stays so.
+// A sealedTool is one attested definition and what the tool uses.
 type sealedTool struct {
 	name    string
 	live    *mcp.Tool // the SDK's own: what the next list will send
-	now     sum       // its frame when it was attested
-	wire    string    // its tooldef/1 digest, as in the manifest
-	tripped atomic.Bool
-	once    sync.Once
-	found   string // when it tripped, for the operator
+	now     sum       // its frame when it was attested, with what was moved
+	whole   sum       // its frame with every byte in it
+	digest  string    // tooldef/1, as in the manifest
+	memory  arena     // where texts and schemas were moved
+	watches []*watch
+	files   map[string]*File // by name; nil if there are none
+	wire    tripwire
 }
 
 // sealTool attests one definition and returns its state.
@@ -36,17 +28,20 @@ func sealTool(t *mcp.Tool) (*sealedTool, error) {
 	}
 	s := &sealedTool{name: t.Name, live: t}
 	var err error
-	if s.now, err = sumTool(t, maxFrame); err != nil {
+	if s.whole, err = sumTool(t, arena{}, maxFrame); err != nil {
 		return nil, err
 	}
-	if s.wire, err = Digest(t); err != nil {
+	if s.digest, err = Digest(t); err != nil {
 		return nil, err
 	}
-	if again, err := sumTool(t, maxFrame); err != nil || again != s.now {
-		return nil, errors.New("the definition changed while it was read")
+	if again, err := sumTool(t, arena{}, maxFrame); err != nil || again != s.whole {
+		return nil, errMoved
 	}
+	s.now = s.whole
 	return s, nil
 }
+
+var errMoved = errors.New("the definition changed while it was read")
 
 // maxFrame bounds a frame while the server is sealed; afterwards the limit is the
 // sealed size. frameSlack is what a length may take more than it needs.
@@ -57,9 +52,9 @@ const (
 )
 
 // check hashes the definition a call is about to run under.
-func (s *sealedTool) check(live *mcp.Tool) *mcpsec.Denial {
-	if live == s.live && s.matches(live) {
-		return nil
+func (s *sealedTool) check(live *mcp.Tool) *finding {
+	if live == s.live && s.matches(live, s.memory, &s.now) {
+		return s.wire.tripped()
 	}
 	return s.trip(live)
 }
@@ -67,27 +62,21 @@ func (s *sealedTool) check(live *mcp.Tool) *mcpsec.Denial {
 // checkListed hashes a definition that is about to go out in a list. The guard
 // sends copies, in which a schema may be encoded otherwise than in the registry:
 // what counts then is what arrives at the client.
-func (s *sealedTool) checkListed(t *mcp.Tool) *mcpsec.Denial {
-	if s.matches(t) {
-		return nil
+func (s *sealedTool) checkListed(t *mcp.Tool) *finding {
+	if s.matches(t, arena{}, &s.whole) {
+		return s.wire.tripped()
 	}
-	if _, err := sumTool(t, maxFrame); err != nil {
-		return s.trip(t)
-	}
-	if wire, err := Digest(t); err == nil && wire == s.wire && !s.tripped.Load() {
-		return nil
+	if _, err := sumTool(t, arena{}, maxFrame); err == nil { // which also bounds the work
+		if digest, err := Digest(t); err == nil && digest == s.digest {
+			return s.wire.tripped()
+		}
 	}
 	return s.trip(t)
 }
 
-// matches looks at tripped last, so that no call passes that was still hashing
-// when another one found a change.
-func (s *sealedTool) matches(t *mcp.Tool) bool {
-	if s.tripped.Load() {
-		return false
-	}
-	got, err := sumTool(t, s.now.size+frameSlack)
-	return err == nil && equal(&got, &s.now) && !s.tripped.Load()
+func (s *sealedTool) matches(t *mcp.Tool, memory arena, want *sum) bool {
+	got, err := sumTool(t, memory, want.size+frameSlack)
+	return err == nil && equal(&got, want)
 }
 
 func equal(a, b *sum) bool {
@@ -95,48 +84,48 @@ func equal(a, b *sum) bool {
 }
 
 // trip takes the tool out of service for good and says what was found first.
-func (s *sealedTool) trip(found *mcp.Tool) *mcpsec.Denial {
-	s.tripped.Store(true)
-	s.once.Do(func() {
-		actual := "what has no digest"
-		if _, err := sumTool(found, maxFrame); err != nil { // also bounds the work
-			actual += ": " + err.Error()
-		} else if wire, err := Digest(found); err != nil {
-			actual += ": " + err.Error()
-		} else {
-			actual = digestPrefix + wire
-		}
-		s.found = fmt.Sprintf("tool %q: expected %s%s, found %s", s.name, digestPrefix, s.wire, actual)
-	})
-	d := codeMismatch.Deny("the definition of this tool is not the reviewed one")
-	d.Detail = s.found
-	return d
+func (s *sealedTool) trip(t *mcp.Tool) *finding {
+	if f := s.wire.tripped(); f != nil {
+		return f
+	}
+	actual := "what has no digest"
+	if _, err := sumTool(t, arena{}, maxFrame); err != nil { // also bounds the work
+		actual += ": " + err.Error()
+	} else if digest, err := Digest(t); err != nil {
+		actual += ": " + err.Error()
+	} else {
+		actual = digestPrefix + digest
+	}
+	return s.wire.trip(codeMismatch, "the definition of this tool is not the reviewed one",
+		fmt.Sprintf("tool %q: expected %s%s, found %s", s.name, digestPrefix, s.digest, actual))
 }
 
 // checkList checks every definition that goes out, and then the live definition
 // of every tool, whether or not the caller may see it: a server with one changed
 // definition has no list to trust.
-func (s *seal) checkList(tools []*mcp.Tool) *mcpsec.Denial {
+func (s *seal) checkList(tools []*mcp.Tool) *finding {
 	for _, t := range tools {
 		if t == nil || s.tools[t.Name] == nil {
-			return codeNotSealed.Deny("the list has a tool that cannot be attested")
+			return &finding{code: codeNotSealed, reason: "the list has a tool that cannot be attested"}
 		}
-		if d := s.tools[t.Name].checkListed(t); d != nil {
-			return listDenial(d)
+		if f := s.tools[t.Name].checkListed(t); f != nil {
+			return listFinding(f)
 		}
 	}
 	for _, t := range s.tools {
-		if d := t.check(t.live); d != nil {
-			return listDenial(d)
+		if f := t.check(t.live); f != nil {
+			return listFinding(f)
 		}
 	}
 	return s.server.check(s.server.live, s.server.instructions)
 }
 
-// listDenial names no tool to the caller, who may not be allowed to know of it.
-func listDenial(d *mcpsec.Denial) *mcpsec.Denial {
-	d.Reason = "the tool definitions are not the reviewed ones"
-	return d
+// listFinding names no tool to the caller, who may not be allowed to know of it. The
+// alarm is the tool's own, and rings once for both.
+func listFinding(f *finding) *finding {
+	l := &finding{code: f.code, reason: "the definitions are not the reviewed ones", detail: f.detail}
+	l.alarming = f.alarming && !f.rung.Swap(true)
+	return l
 }
 
 // A sealedServer is what an attested server says of itself.
@@ -144,23 +133,20 @@ type sealedServer struct {
 	live         *mcp.Implementation // the SDK's own
 	instructions string
 	now          sum
-	tripped      atomic.Pointer[string] // what was found first
+	wire         tripwire
 }
 
-func (s *sealedServer) check(impl *mcp.Implementation, instructions string) *mcpsec.Denial {
+func (s *sealedServer) check(impl *mcp.Implementation, instructions string) *finding {
+	if f := s.wire.tripped(); f != nil {
+		return f
+	}
 	got, err := sumServer(impl, instructions, s.now.size+frameSlack)
-	if (err != nil || !equal(&got, &s.now)) && s.tripped.Load() == nil {
-		what := "the name, version, title, description, site or icons of the server"
-		if instructions != s.instructions {
-			what = "the instructions: expected " + digestPrefix + hexSum(s.instructions) + ", found " + digestPrefix + hexSum(instructions)
-		}
-		s.tripped.CompareAndSwap(nil, &what)
+	if err == nil && equal(&got, &s.now) {
+		return s.wire.tripped()
 	}
-	what := s.tripped.Load()
-	if what == nil {
-		return nil
+	what := "the name, version, title, description, site or icons of the server"
+	if instructions != s.instructions {
+		what = "the instructions: expected " + digestPrefix + hexSum(s.instructions) + ", found " + digestPrefix + hexSum(instructions)
 	}
-	d := codeServerMismatch.Deny("this server does not describe itself as it was reviewed")
-	d.Detail = "changed: " + *what
-	return d
+	return s.wire.trip(codeServerMismatch, "this server does not describe itself as it was reviewed", "changed: "+what)
 }

@@ -11,10 +11,19 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpsec/mcpsec-go/attest"
+	"github.com/mcpsec/mcpsec-go/attest/envelope"
+	"github.com/mcpsec/mcpsec-go/attest/manifest"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 
 const otherDigest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+// otherExecutable makes a manifest one of another program for this platform.
+func otherExecutable(p *manifest.Manifest) {
+	e := p.Executables[0]
+	e.SHA256, e.GoBuild = otherDigest, nil
+	p.Executables = []manifest.Executable{e}
+}
 
 func TestInstallRefusesAnotherServer(t *testing.T) {
 	described := func(text string) *mcp.Tool {
@@ -28,31 +37,32 @@ func TestInstallRefusesAnotherServer(t *testing.T) {
 		attack       string
 		instructions string
 		tools        []*mcp.Tool
-		edit         func(*attest.Pins)
+		edit         func(*manifest.Manifest)
 		want         []string
 	}{
-		{"extra tool", "Be kind.", []*mcp.Tool{noteTool(), extra}, nil, []string{`tool "upload" is extra`}},
-		{"missing tool", "Be kind.", []*mcp.Tool{noteTool()}, func(p *attest.Pins) {
-			p.Tools = append(p.Tools, attest.ToolPin{Name: "write_note", SHA256: otherDigest})
+		{"neg 39: extra tool that nobody reviewed", "Be kind.", []*mcp.Tool{noteTool(), extra}, nil, []string{`tool "upload" is extra`}},
+		{"neg 46: missing tool", "Be kind.", []*mcp.Tool{noteTool()}, func(p *manifest.Manifest) {
+			p.Tools = append(p.Tools, manifest.Tool{Name: "write_note", SHA256: otherDigest, Artifacts: []string{}})
 		}, []string{`tool "write_note" is missing`}},
 		{"changed description", "Be kind.", []*mcp.Tool{described("Sends one note.")}, nil, []string{`tool "read_note" changed`, good.Tools[0].SHA256}},
 		{"one tool in the place of another", "Be kind.", []*mcp.Tool{extra}, nil, []string{`"upload" is extra`, `"read_note" is missing`}},
-		{"changed instructions", "Be cruel.", []*mcp.Tool{noteTool()}, nil, []string{"the instructions changed"}},
+		{"neg 45: changed instructions", "Be cruel.", []*mcp.Tool{noteTool()}, nil, []string{"the instructions changed"}},
 		{"instructions removed", "", []*mcp.Tool{noteTool()}, nil, []string{"the instructions changed"}},
-		{"manifest of another server", "Be kind.", []*mcp.Tool{noteTool()}, func(p *attest.Pins) { p.Server.Name = "bank" }, []string{`manifest is for "bank"`}},
-		{"manifest of another version", "Be kind.", []*mcp.Tool{noteTool()}, func(p *attest.Pins) { p.Server.Version = "1.1.9" }, []string{`version "1.1.9"`}},
-		{"another executable", "Be kind.", []*mcp.Tool{noteTool()}, func(p *attest.Pins) { p.ExecutableSHA256 = otherDigest }, []string{"the executable is another one", otherDigest}},
-		{"everything at once", "", []*mcp.Tool{described("x"), extra}, func(p *attest.Pins) {
-			p.Server.Version, p.ExecutableSHA256 = "0", otherDigest
+		{"neg 37: manifest of another server", "Be kind.", []*mcp.Tool{noteTool()}, func(p *manifest.Manifest) { p.ServerName = "bank" }, []string{`manifest is for "bank"`}},
+		{"manifest of another version", "Be kind.", []*mcp.Tool{noteTool()}, func(p *manifest.Manifest) { p.ServerVersion = "1.1.9" }, []string{`version "1.1.9"`}},
+		{"another executable", "Be kind.", []*mcp.Tool{noteTool()}, func(p *manifest.Manifest) { otherExecutable(p) }, []string{"the executable is another one", otherDigest}},
+		{"everything at once", "", []*mcp.Tool{described("x"), extra}, func(p *manifest.Manifest) {
+			p.ServerVersion = "0"
+			otherExecutable(p)
 		}, []string{"is extra", "changed", "instructions", "executable", "the server is"}},
-		{"a number that a digest cannot tell apart", "Be kind.", []*mcp.Tool{noteTool(), {Name: "n", Meta: mcp.Meta{"max": uint64(1<<53 + 1)}}}, func(p *attest.Pins) {
-			p.Tools = append([]attest.ToolPin{{Name: "n", SHA256: otherDigest}}, p.Tools...)
+		{"a number that a digest cannot tell apart", "Be kind.", []*mcp.Tool{noteTool(), {Name: "n", Meta: mcp.Meta{"max": uint64(1<<53 + 1)}}}, func(p *manifest.Manifest) {
+			p.Tools = append([]manifest.Tool{{Name: "n", SHA256: otherDigest, Artifacts: []string{}}}, p.Tools...)
 		}, []string{`tool "n" cannot be attested`}},
 	}
 	for _, test := range tests {
 		t.Run(test.attack, func(t *testing.T) {
 			p := *good
-			p.Tools = append([]attest.ToolPin(nil), good.Tools...)
+			p.Tools = append([]manifest.Tool(nil), good.Tools...)
 			if test.edit != nil {
 				test.edit(&p)
 			}
@@ -76,14 +86,15 @@ func TestInstallRefusesAnotherServer(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	p := pins(t, "", noteTool())
 	unpinned := *p
-	unpinned.ExecutableSHA256 = ""
-	dir := t.TempDir()
-	good := filepath.Join(dir, "manifest.json")
-	if err := p.WriteFile(good); err != nil {
+	unpinned.Executables = []manifest.Executable{}
+	m := newMaker(t)
+	dir, good, key := m.dir, m.sign(p), attest.Key(m.public)
+	plain := filepath.Join(dir, "manifest.json")
+	if err := attest.WriteFile(plain, p); err != nil {
 		t.Fatal(err)
 	}
 	big := filepath.Join(dir, "big.json")
-	if err := os.WriteFile(big, []byte(strings.Repeat(" ", attest.MaxManifest+1)), 0o600); err != nil {
+	if err := os.WriteFile(big, []byte(strings.Repeat(" ", envelope.MaxFile+1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct {
@@ -91,33 +102,45 @@ func TestNewRefuses(t *testing.T) {
 		opts  []attest.Option
 		want  string
 	}{
-		{"no manifest", nil, "0 manifests"},
+		{"no manifest", []attest.Option{attest.AllowUnpinnedExecutable()}, "0 manifests"},
+		{"no option", []attest.Option{nil}, "option 1 is nil"},
+		{"no verifier", []attest.Option{attest.Manifest(good, nil)}, "no verifier"},
+		{"no such key", []attest.Option{attest.Manifest(good, attest.Key(filepath.Join(dir, "none")))}, "no such file"},
+		{"a key file without a key", []attest.Option{attest.Manifest(good, attest.Key(good))}, "not a PEM file"},
+		{"the key of somebody else", []attest.Option{attest.Manifest(good, attest.Key(newMaker(t).public))}, "no trusted signature"},
+		{"a statement without a signature", []attest.Option{attest.Manifest(plain, key)}, "bundle"},
+		{"a signed file as an unsigned one", []attest.Option{attest.Unsigned(good)}, "manifest"},
+		{"no such policy", []attest.Option{attest.Pinned(p), attest.PolicyFile(filepath.Join(dir, "none"))}, "policy"},
+		{"negative interval", []attest.Option{attest.Pinned(p), attest.Rehash(-1)}, "negative"},
+		{"nil rule", []attest.Option{attest.Pinned(p), attest.Accept(nil)}, "Accept(nil)"},
+		{"panicking rule", []attest.Option{attest.Pinned(p), attest.Accept(func(*manifest.Manifest) error { panic("boom") })}, "panicked"},
 		{"two manifests", []attest.Option{attest.Pinned(p), attest.Pinned(p)}, "2 manifests"},
-		{"file and memory", []attest.Option{attest.Manifest(good), attest.Pinned(p)}, "2 manifests"},
+		{"file and memory", []attest.Option{attest.Manifest(good, key), attest.Pinned(p)}, "2 manifests"},
 		{"nil pins", []attest.Option{attest.Pinned(nil)}, "Pinned(nil)"},
 		{"nil option", []attest.Option{attest.Pinned(p), nil}, "option 2 is nil"},
-		{"zero pins", []attest.Option{attest.Pinned(&attest.Pins{})}, "version is 0"},
-		{"no such file", []attest.Option{attest.Manifest(filepath.Join(dir, "none"))}, "no such file"},
-		{"directory", []attest.Option{attest.Manifest(dir)}, "not a regular file"},
-		{"device", []attest.Option{attest.Manifest("/dev/zero")}, "not a regular file"},
-		{"100 MB file", []attest.Option{attest.Manifest(big)}, "larger than"},
+		{"zero pins", []attest.Option{attest.Pinned(&manifest.Manifest{})}, "sequence is 0"},
+		{"no such file", []attest.Option{attest.Manifest(filepath.Join(dir, "none"), key)}, "no such file"},
+		{"directory", []attest.Option{attest.Manifest(dir, key)}, "not a regular file"},
+		{"device", []attest.Option{attest.Manifest("/dev/zero", key)}, "not a regular file"},
+		{"100 MB file", []attest.Option{attest.Manifest(big, key)}, "larger than"},
 		{"no executable", []attest.Option{attest.Pinned(&unpinned)}, "pins no executable"},
 	}
 	for _, test := range tests {
 		t.Run(test.fault, func(t *testing.T) {
-			_, err := mcpsec.New(attest.New(test.opts...))
+			_, err := mcpsec.New(attest.New(test.opts[0], test.opts[1:]...))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})
 	}
 	for name, opts := range map[string][]attest.Option{
-		"file":       {attest.Manifest(good)},
+		"file":       {attest.Manifest(good, key)},
 		"memory":     {attest.Pinned(p)},
+		"unsigned":   {attest.Unsigned(plain)},
 		"unpinned":   {attest.AllowUnpinnedExecutable(), attest.Pinned(&unpinned)},
 		"needlessly": {attest.Pinned(p), attest.AllowUnpinnedExecutable()},
 	} {
-		newLab(t, "", attest.New(opts...)).add(noteTool()).install()
+		newLab(t, "", attest.New(opts[0], opts[1:]...)).add(noteTool()).install()
 		t.Log(name, "serves")
 	}
 	if _, err := mcpsec.New(&attest.Attestor{}); err == nil {
@@ -133,7 +156,7 @@ func TestNewRefuses(t *testing.T) {
 
 func TestAllowUnpinnedStillChecksAPin(t *testing.T) {
 	p := pins(t, "", noteTool())
-	p.ExecutableSHA256 = otherDigest
+	otherExecutable(p)
 	l := newLab(t, "", attest.New(attest.Pinned(p), attest.AllowUnpinnedExecutable())).add(noteTool())
 	if err := l.guard.Install(l.server); err == nil {
 		t.Error("another executable was accepted")
@@ -143,21 +166,16 @@ func TestAllowUnpinnedStillChecksAPin(t *testing.T) {
 func TestPinsChangedAfterNew(t *testing.T) {
 	p := pins(t, "", noteTool())
 	a := attest.New(attest.Pinned(p))
-	p.Tools[0].SHA256, p.Server.Name = otherDigest, "bank"
+	p.Tools[0].SHA256, p.ServerName = otherDigest, "bank"
 	newLab(t, "", a).add(noteTool()).install()
 }
 
 func TestManifestChangedAfterNew(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "manifest.json")
-	if err := pins(t, "", noteTool()).WriteFile(file); err != nil {
-		t.Fatal(err)
-	}
-	a := attest.New(attest.Manifest(file))
+	m := newMaker(t)
+	a := attest.New(attest.Manifest(m.sign(pins(t, "", noteTool())), attest.Key(m.public)))
 	evil := noteTool()
 	evil.Description = "evil"
-	if err := pins(t, "", evil).WriteFile(file); err != nil {
-		t.Fatal(err)
-	}
+	m.sign(pins(t, "", evil))
 	l := newLab(t, "", a).add(evil)
 	if err := l.guard.Install(l.server); err == nil {
 		t.Error("the manifest that was put in place later counted")
@@ -203,13 +221,10 @@ func TestUnsealedResults(t *testing.T) {
 		return err
 	}
 	p := pins(t, "", noteTool())
-	for _, res := range []mcp.Result{&mcp.ListToolsResult{}, &mcp.InitializeResult{}, &mcp.DiscoverResult{}} {
+	for _, res := range []mcp.Result{&mcp.ListToolsResult{}, &mcp.InitializeResult{}, &mcp.DiscoverResult{}, &mcp.ListPromptsResult{}, &mcp.ListResourcesResult{}, &mcp.ListResourceTemplatesResult{}} {
 		if d := mcpsec.AsDenial(answer(attest.New(attest.Pinned(p)), res)); d == nil || d.Code != "attest.not_sealed" {
 			t.Errorf("%T: %v", res, d)
 		}
-	}
-	if err := answer(attest.New(attest.Pinned(p)), &mcp.ListPromptsResult{}); err != nil {
-		t.Errorf("prompts: %v", err)
 	}
 	a := attest.New(attest.Pinned(p))
 	newLab(t, "", a).add(noteTool()).install()
@@ -256,8 +271,8 @@ func TestUnguardedTools(t *testing.T) {
 		mcp.AddTool(l.server, noteTool(), readNote)
 		return l.install()
 	}
-	var p *attest.Pins
-	start(attest.Capture(func(made *attest.Pins) error { p = made; return nil }))
+	var p *manifest.Manifest
+	start(attest.Capture(func(made *manifest.Manifest) error { p = made; return nil }))
 	l := start(attest.New(attest.Pinned(p)))
 	cs := l.connect()
 	if err := call(t, cs, "read_note"); err != nil {
@@ -270,7 +285,7 @@ func TestUnguardedTools(t *testing.T) {
 	denied(t, call(t, cs, "read_note"), "attest.definition_mismatch")
 }
 
-// TestToolAddedAgain: the definition that a list sends is no longer the sealed one.
+// neg 40: the definition that a list sends is no longer the sealed one.
 func TestToolAddedAgain(t *testing.T) {
 	l := newLab(t, "", attest.New(attest.Pinned(pins(t, "", noteTool())))).add(noteTool()).install()
 	cs := l.connect()
@@ -283,7 +298,7 @@ func TestToolAddedAgain(t *testing.T) {
 }
 
 func TestCaptureServesNothing(t *testing.T) {
-	l := newLab(t, "", attest.Capture(func(*attest.Pins) error { return nil })).add(noteTool()).install()
+	l := newLab(t, "", attest.Capture(func(*manifest.Manifest) error { return nil })).add(noteTool()).install()
 	if _, err := l.dial(); err == nil {
 		t.Error("a client was greeted")
 	}
@@ -292,7 +307,7 @@ func TestCaptureServesNothing(t *testing.T) {
 		t.Error("Capture(nil) was accepted")
 	}
 	full := errors.New("disk full")
-	l = newLab(t, "", attest.Capture(func(*attest.Pins) error { return full })).add(noteTool())
+	l = newLab(t, "", attest.Capture(func(*manifest.Manifest) error { return full })).add(noteTool())
 	if err := l.guard.Install(l.server); !errors.Is(err, full) {
 		t.Errorf("Install: %v", err)
 	}
@@ -301,7 +316,7 @@ func TestCaptureServesNothing(t *testing.T) {
 func TestCodesAreComplete(t *testing.T) {
 	last := ""
 	for _, c := range attest.Codes() {
-		if !strings.HasPrefix(c.Name, "attest.") || c.Meaning == "" || c.Remedy == "" || c.Name <= last || c.Kind != mcpsec.Unavailable {
+		if !strings.HasPrefix(c.Name, "attest.") || c.Meaning == "" || c.Remedy == "" || c.Name <= last || c.Kind != mcpsec.Unavailable && c.Kind != mcpsec.NotFound {
 			t.Errorf("%+v", c)
 		}
 		last = c.Name
@@ -312,12 +327,16 @@ func TestCodesAreComplete(t *testing.T) {
 // server: one client's subscription would take the tools from all.
 func TestSubscriptionDoesNotTripTheServer(t *testing.T) {
 	t.Parallel()
-	p := pins(t, "Be kind.", noteTool())
-	l := newLab(t, "Be kind.", attest.New(attest.Pinned(p))).add(noteTool())
-	l.server.AddResource(&mcp.Resource{URI: "x://y", Name: "y"}, func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
-		return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{Text: "y"}}}, nil
-	})
-	cs := l.install().connect()
+	start := func(control mcpsec.Control) *lab {
+		l := newLab(t, "Be kind.", control).add(noteTool())
+		l.server.AddResource(&mcp.Resource{URI: "x://y", Name: "y"}, func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+			return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{Text: "y"}}}, nil
+		})
+		return l.install()
+	}
+	var p *manifest.Manifest
+	start(attest.Capture(func(made *manifest.Manifest) error { p = made; return nil }))
+	cs := start(attest.New(attest.Pinned(p))).connect()
 	_ = cs.Subscribe(t.Context(), &mcp.SubscribeParams{URI: "x://y"})
 	if _, err := cs.ListTools(t.Context(), nil); err != nil {
 		t.Fatalf("a subscription tripped the server: %v", err)

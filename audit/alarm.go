@@ -3,6 +3,7 @@ package audit
 // alarms are the refusals that mean the server itself is not what was reviewed, or
 // that somebody forges its state.
 var alarms = map[string]bool{
+	"attest.artifact_changed":    true,
 	"attest.definition_mismatch": true,
 	"attest.server_mismatch":     true,
 	"guard.foreign_handler":      true,

@@ -1,9 +1,11 @@
 package audit
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/mcpsec/mcpsec-go/audit/ledger"
+	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 
 // A Class says what becomes of a call whose record cannot be kept at the moment.
@@ -24,7 +26,7 @@ const (
 )
 
 // Classify is the loss policy of [New] unless [ClassifyWith] gives another: Require
-// for refusals, for calls to which credentials were issued, and for tools whose
+// for refusals, for calls to which credentials were issued anew, and for tools whose
 // annotations say that they are destructive; BestEffort for lists, pings and
 // notifications; Bounded for all other calls.
 func Classify(e *Event) Class {
@@ -33,11 +35,13 @@ func Classify(e *Event) Class {
 		return BestEffort
 	case e.Kind == Suppressed:
 		return Bounded
-	case e.Decision == Refused, e.destructive, len(e.Credentials) > 0:
+	case e.Decision == Refused, e.destructive, slices.ContainsFunc(e.Credentials, fresh):
 		return Require
 	}
 	return classOf(e.Method)
 }
+
+func fresh(c mcpsec.Credential) bool { return !c.Kept }
 
 func classOf(method string) Class {
 	switch method {

@@ -82,6 +82,7 @@ type wireEvent struct {
 		KeyID    string    `json:"key_id"`
 		Policy   string    `json:"policy"`
 		Expires  time.Time `json:"expires"`
+		Kept     bool      `json:"kept"`
 	} `json:"credentials"`
 	LatencyUS int64 `json:"latency_us"`
 	IsError   bool  `json:"is_error"`

@@ -29,7 +29,7 @@ func full() *Event {
 		Findings: []Finding{{"control", "code", "reason", "detail", true}},
 		Notes:    []mcpsec.Note{{Key: "a", Value: "1"}, {Key: "b", Value: "2"}},
 		Credentials: []mcpsec.Credential{{
-			Name: "n", Provider: "aws", Role: "arn:aws:iam::123456789012:role/r", KeyID: "ASIA", Policy: "sha256:ee", Expires: at.Add(time.Hour),
+			Name: "n", Provider: "aws", Role: "arn:aws:iam::123456789012:role/r", KeyID: "ASIA", Policy: "sha256:ee", Expires: at.Add(time.Hour), Kept: true,
 		}},
 		Latency: 1234 * time.Microsecond, IsError: true, Result: Result{99, "sha256:ff"}, Truncated: true,
 	}

@@ -19,7 +19,7 @@ import (
 // keys, more, hmac, clear {PATH: text of the value}, redacted}; count, first, last;
 // level; decision, code, control, reason, detail, findings [{control, code, reason,
 // detail, failed}], notes, credentials [{name, provider, role, key_id, policy,
-// expires}]; of an outcome also latency_us (microseconds), is_error and result
+// expires, kept}]; of an outcome also latency_us (microseconds), is_error and result
 // {bytes, digest}; and truncated. What is empty, zero or false is left out, but for
 // time and event, and for latency_us and is_error of an outcome.
 func (e *Event) AppendJSON(b []byte) []byte {
@@ -144,7 +144,8 @@ func appendCredential(b []byte, c *mcpsec.Credential) []byte {
 	b = appendText(b, "role", c.Role)
 	b = appendText(b, "key_id", c.KeyID)
 	b = appendText(b, "policy", c.Policy)
-	return appendTime(b, "expires", c.Expires)
+	b = appendTime(b, "expires", c.Expires)
+	return appendFlag(b, "kept", c.Kept)
 }
 
 // appendObjects appends a list of objects whose members appendOne writes.

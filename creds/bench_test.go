@@ -1,55 +1,100 @@
-package creds
+package creds_test
 
 import (
 	"context"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpsec/mcpsec-go/creds"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 
-// BenchmarkGetWarm is what a handler pays that asks again.
+// kept issues what is kept for an hour, under a plan that costs nothing.
+type kept struct{}
+
+func (kept) Plan(creds.Spec, creds.Request) (string, error) { return "plan", nil }
+
+func (kept) Issue(context.Context, creds.Spec, creds.Request) (creds.Material, error) {
+	return creds.Material{Secret: creds.NewValue([]byte("k")), Expires: time.Now().Add(time.Hour), Version: "1"}, nil
+}
+
+func wrap(tb testing.TB, p creds.Provider, handler func(context.Context) error) (run func() error) {
+	tb.Helper()
+	in := creds.New(creds.ForTool("t", creds.Named("n", p)))
+	tb.Cleanup(func() { _ = in.Close() })
+	res := &mcp.CallToolResult{}
+	h := in.Wrap(func(ctx context.Context, _ *mcpsec.Call) (mcp.Result, error) { return res, handler(ctx) })
+	call := &mcpsec.Call{ID: "c", Method: "tools/call", Tool: &mcpsec.Tool{Name: "t"}}
+	ctx := context.Background()
+	return func() error {
+		_, err := h(ctx, call)
+		return err
+	}
+}
+
+func secret(ctx context.Context) error {
+	_, err := creds.Secret(ctx, "n")
+	return err
+}
+
+// BenchmarkGetWarm is what a handler pays for a credential that is in the cache, beside
+// the cache of the AWS SDK, which knows one credential and no calls.
 func BenchmarkGetWarm(b *testing.B) {
-	err := run(b.Context(), Static([]byte("k")), nil, func(ctx context.Context) error {
-		if err := secretOf(ctx); err != nil {
-			return err
-		}
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := Secret(ctx, "n"); err != nil {
+	b.Run("creds", func(b *testing.B) {
+		err := wrap(b, kept{}, func(ctx context.Context) error {
+			h, err := creds.From(ctx)
+			if err != nil {
 				return err
 			}
-		}
-		return nil
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-}
-
-func benchWrap(b *testing.B, handler mcpsec.Handler) {
-	b.Helper()
-	in := New(ForTool("t", Named("n", Static([]byte("k")))))
-	h := in.Wrap(handler)
-	call := &mcpsec.Call{Method: methodCallTool, Tool: &mcpsec.Tool{Name: "t"}}
-	ctx := context.Background()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := h(ctx, call); err != nil {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := h.Get(ctx, "n"); err != nil {
+					return err
+				}
+			}
+			return nil
+		})()
+		if err != nil {
 			b.Fatal(err)
 		}
+	})
+	b.Run("aws.CredentialsCache", func(b *testing.B) {
+		ctx := context.Background()
+		cache := aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "a", SecretAccessKey: "b", CanExpire: true, Expires: time.Now().Add(time.Hour)}, nil
+		}))
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := cache.Retrieve(ctx); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkCall is what the control adds to a call: one allocation for its context, and
+// what is asked for.
+func BenchmarkCall(b *testing.B) {
+	for name, test := range map[string]struct {
+		p       creds.Provider
+		handler func(context.Context) error
+	}{
+		"asks for nothing":            {kept{}, func(context.Context) error { return nil }},
+		"asks once, kept":             {kept{}, secret},
+		"asks once, static":           {creds.Static([]byte("k")), secret},
+		"asks once, issued each time": {creds.ProviderFunc(kept{}.Issue), secret},
+	} {
+		b.Run(name, func(b *testing.B) {
+			run := wrap(b, test.p, test.handler)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := run(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
-}
-
-// BenchmarkCallUnasked is what the control adds to a call that needs no secret.
-func BenchmarkCallUnasked(b *testing.B) {
-	res := &mcp.CallToolResult{}
-	benchWrap(b, func(context.Context, *mcpsec.Call) (mcp.Result, error) { return res, nil })
-}
-
-// BenchmarkCallAsked is a call that asks once: the provider runs each time.
-func BenchmarkCallAsked(b *testing.B) {
-	res := &mcp.CallToolResult{}
-	benchWrap(b, func(ctx context.Context, _ *mcpsec.Call) (mcp.Result, error) { return res, secretOf(ctx) })
 }

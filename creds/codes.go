@@ -18,6 +18,11 @@ var (
 		Meaning: "The tool asked for a credential that is not bound to it.",
 		Remedy:  "If the tool should have it, bind it with creds.ForTool; if not, find out why the tool asks.",
 	}
+	codeRejected = mcpsec.Code{
+		Name: "creds.rejected", Kind: mcpsec.Unavailable,
+		Meaning: "The service refused a credential, and either the one issued in its place as well or it cannot be issued anew.",
+		Remedy:  "Check what the service says of the credential that the record names: its rights, its clock, whether it was revoked.",
+	}
 	codeUnavailable = mcpsec.Code{
 		Name: "creds.unavailable", Kind: mcpsec.Unavailable,
 		Meaning: "The provider of the credential failed, took too long, or issued something empty or expired.",
@@ -27,7 +32,7 @@ var (
 
 // Codes lists the package's refusal codes, sorted by name.
 func Codes() []mcpsec.Code {
-	return []mcpsec.Code{codeClosed, codeNoHandle, codeNotBound, codeUnavailable}
+	return []mcpsec.Code{codeClosed, codeNoHandle, codeNotBound, codeRejected, codeUnavailable}
 }
 
 // refuse makes a refusal that a handler can return as its error.

@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 	"sync/atomic"
-	"time"
-
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
@@ -24,9 +21,10 @@ const (
 // use. The zero value binds nothing: every tool then gets a handle on nothing.
 type Injector struct {
 	bindings []Binding
-	tools    map[string]map[string]Grant // by tool, by name
+	tools    map[string]map[string]*source // by tool, by name
+	fixed    []*issued                     // secrets that are never issued anew
+	cache    *cache                        // nil in the zero value
 	closed   atomic.Bool
-	now      func() time.Time // nil means time.Now
 }
 
 var (
@@ -44,20 +42,26 @@ type Binding struct {
 
 // ForTool binds credentials to a tool. Each tool is bound once.
 func ForTool(tool string, grants ...Grant) Binding {
-	return Binding{tool, append([]Grant(nil), grants...)}
+	return Binding{tool, slices.Clone(grants)}
 }
 
 // New returns a control that gives tools the credentials bound to them. A tool
 // without a binding gets none. What is wrong with the bindings, [mcpsec.New]
 // reports.
 func New(bindings ...Binding) *Injector {
-	in := &Injector{bindings: append([]Binding(nil), bindings...), tools: make(map[string]map[string]Grant, len(bindings))}
+	in := &Injector{bindings: slices.Clone(bindings), tools: make(map[string]map[string]*source, len(bindings)), cache: newCache()}
+	all := sources{services: make(map[any]*service), all: make(map[sourceKey]*source)}
 	for _, b := range in.bindings {
-		grants := make(map[string]Grant, len(b.grants))
+		bound := make(map[string]*source, len(b.grants))
 		for _, g := range b.grants {
-			grants[g.spec.name] = g
+			bound[g.name()] = all.of(g)
 		}
-		in.tools[b.tool] = grants
+		in.tools[b.tool] = bound
+	}
+	for _, s := range all.all {
+		if s.fixed != nil {
+			in.fixed = append(in.fixed, s.fixed)
+		}
 	}
 	return in
 }
@@ -88,37 +92,15 @@ func (in *Injector) Check() error {
 		named := make(map[string]bool, len(b.grants))
 		for _, g := range b.grants {
 			err := g.check()
-			if named[g.spec.name] {
+			if named[g.name()] {
 				err = errors.Join(err, errors.New("is granted twice"))
 			}
-			if named[g.spec.name] = true; err != nil {
-				faults = append(faults, fmt.Errorf("creds: tool %q, credential %q: %w", b.tool, g.spec.name, err))
+			if named[g.name()] = true; err != nil {
+				faults = append(faults, fmt.Errorf("creds: tool %q, credential %q: %w", b.tool, g.name(), err))
 			}
 		}
 	}
 	return errors.Join(faults...)
-}
-
-func (g Grant) check() (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("its provider panicked with a %T", p)
-		}
-	}()
-	switch {
-	case g.fault != nil:
-		return g.fault
-	case g.spec.name == "" || len(g.spec.name) > 64:
-		return fmt.Errorf("a name has 1 to 64 characters, this one %d", len(g.spec.name))
-	case strings.Trim(g.spec.name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.") != "":
-		return errors.New("a name has only A-Z a-z 0-9 _ - and full stop")
-	case g.provider == nil:
-		return errors.New("has no provider")
-	}
-	if c, ok := g.provider.(Checker); ok {
-		return c.Check(g.spec)
-	}
-	return nil
 }
 
 // Seal refuses a binding for a tool that the server does not offer, which is most
@@ -138,58 +120,4 @@ func (in *Injector) Seal(_ context.Context, inv *mcpsec.Inventory) error {
 		}
 	}
 	return errors.Join(faults...)
-}
-
-// Wrap lends a handle to every run of a tool and closes it when the run is over,
-// however it ends.
-func (in *Injector) Wrap(next mcpsec.Handler) mcpsec.Handler {
-	return func(ctx context.Context, call *mcpsec.Call) (mcp.Result, error) {
-		if call.Method != methodCallTool || call.Outgoing {
-			return next(ctx, call)
-		}
-		s := &scope{Context: ctx}
-		s.handle.in, s.handle.call, s.handle.parent = in, call, ctx
-		if call.Tool != nil {
-			s.handle.grants = in.tools[call.Tool.Name]
-		}
-		defer s.handle.close()
-		return next(s, call) //nolint:contextcheck // s is derived from ctx
-	}
-}
-
-// Close closes every provider that is an io.Closer: an Injector owns the providers
-// it was given. Credentials asked for afterwards are refused.
-func (in *Injector) Close() error {
-	if in == nil {
-		return nil
-	}
-	in.closed.Store(true)
-	var faults []error
-	for _, b := range in.bindings {
-		for _, g := range b.grants {
-			if err := g.close(); err != nil {
-				faults = append(faults, fmt.Errorf("creds: tool %q, credential %q: %w", b.tool, g.spec.name, err))
-			}
-		}
-	}
-	return errors.Join(faults...)
-}
-
-func (g Grant) close() (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("its provider panicked with a %T", p)
-		}
-	}()
-	if c, ok := g.provider.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
-}
-
-func (in *Injector) time() time.Time {
-	if in.now != nil {
-		return in.now()
-	}
-	return time.Now()
 }

@@ -2,10 +2,12 @@ package creds_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -110,4 +112,135 @@ func ExampleProviderFunc() {
 	))
 	fmt.Println(err)
 	// Output: <nil>
+}
+
+// tokens issues tokens that are kept: one for each principal.
+type tokens struct{ issued int }
+
+func (t *tokens) Plan(s creds.Spec, r creds.Request) (string, error) {
+	scope, _ := s.Param("scope")
+	return scope + " " + r.Principal.Key(), nil
+}
+
+func (t *tokens) Issue(_ context.Context, _ creds.Spec, r creds.Request) (creds.Material, error) {
+	t.issued++
+	return creds.Material{
+		Secret:  creds.NewValue(fmt.Appendf(nil, "token-%d", t.issued)),
+		Expires: time.Now().Add(15 * time.Minute), Version: "1",
+		Record: mcpsec.Credential{Provider: "tokens", Role: r.Principal.Subject, KeyID: fmt.Sprint("id-", t.issued)},
+	}, nil
+}
+
+func (t *tokens) Describe(s creds.Spec, r creds.Request) (creds.Access, error) {
+	scope, _ := s.Param("scope")
+	return creds.Access{
+		Identity: r.Principal.Subject, Lifetime: 15 * time.Minute,
+		Rules: []creds.Rule{{Actions: []string{scope}, Resources: []string{"notes"}}},
+	}, nil
+}
+
+func (t *tokens) Probe(context.Context, creds.Spec) (creds.Access, error) {
+	return creds.Access{Identity: "client mcp"}, nil
+}
+
+// run runs a handler as tool "read" of alice's.
+func run(in *creds.Injector, handler func(ctx context.Context) error) error {
+	h := in.Wrap(func(ctx context.Context, _ *mcpsec.Call) (mcp.Result, error) { return nil, handler(ctx) })
+	_, err := h(context.Background(), &mcpsec.Call{
+		ID: "1", Method: "tools/call", Tool: &mcpsec.Tool{Name: "read"},
+		Principal: mcpsec.Principal{Rung: mcpsec.Process, Subject: "alice"},
+	})
+	return err
+}
+
+func ExamplePlanner() {
+	provider := &tokens{}
+	in := creds.New(creds.ForTool("read", creds.Named("api", provider, creds.With("scope", "notes.read"))))
+	for range 3 {
+		err := run(in, func(ctx context.Context) error {
+			token, err := creds.Secret(ctx, "api")
+			if err != nil {
+				return err
+			}
+			fmt.Println(string(token.Reveal()))
+			return nil
+		})
+		if err != nil {
+			fmt.Println(err)
+		}
+	}
+	fmt.Println("issued:", provider.issued, in.Close())
+	// Output:
+	// token-1
+	// token-1
+	// token-1
+	// issued: 1 <nil>
+}
+
+func ExampleHandle_Report() {
+	revoked := errors.New("401 invalid_token")
+	service := func(token creds.Value) error { // does not know the first token any more
+		if string(token.Reveal()) == "token-1" {
+			return revoked
+		}
+		return nil
+	}
+	in := creds.New(creds.ForTool("read", creds.Named("api", &tokens{})))
+	err := run(in, func(ctx context.Context) error {
+		handle, err := creds.From(ctx)
+		if err != nil {
+			return err
+		}
+		for {
+			api, err := handle.Get(ctx, "api")
+			if err != nil {
+				return err
+			}
+			err = service(api.Secret)
+			if !errors.Is(err, revoked) {
+				fmt.Println("done with version", api.Version, "and", api.Record.KeyID)
+				return err
+			}
+			if err := handle.Report(api.Secret, err); err != nil {
+				return err // the second time: the service refuses the new one as well
+			}
+		}
+	})
+	fmt.Println(err, in.Close())
+	// Output:
+	// done with version 1 and id-2
+	// <nil> <nil>
+}
+
+func ExampleInjector_Held() {
+	in := creds.New(creds.ForTool("read", creds.Named("api", creds.Static([]byte("correct horse battery staple")))))
+	// For audit.New: the option HeldSecrets takes what Held returns.
+	for secret := range in.Held() {
+		fmt.Println(len(secret), "bytes to look for")
+	}
+	// Output: 28 bytes to look for
+}
+
+func ExampleSimulate() {
+	in := creds.New(creds.ForTool("read", creds.Named("api", &tokens{}, creds.With("scope", "notes.read"))))
+	all, err := creds.Simulate(in, "read", []byte(`{"note":"7"}`), mcpsec.Principal{Rung: mcpsec.Process, Subject: "alice"})
+	if err != nil {
+		fmt.Println(err)
+	}
+	for _, d := range all {
+		fmt.Println(d.Name, "as", d.Access.Identity, "may", d.Access.Rules[0].Actions, "on", d.Access.Rules[0].Resources)
+	}
+	// Output: api as alice may [notes.read] on [notes]
+}
+
+func ExampleProbe() {
+	in := creds.New(creds.ForTool("read", creds.Named("api", &tokens{})))
+	all, err := creds.Probe(context.Background(), in)
+	if err != nil {
+		fmt.Println(err)
+	}
+	for _, p := range all {
+		fmt.Println(p.Tool, p.Name, p.Access.Identity, p.Err)
+	}
+	// Output: read api client mcp <nil>
 }

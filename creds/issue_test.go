@@ -20,7 +20,9 @@ import (
 // run runs a handler as tool "t" with one credential "n".
 func run(ctx context.Context, p Provider, now func() time.Time, handler func(context.Context) error) error {
 	in := New(ForTool("t", Named("n", p)))
-	in.now = now
+	if now != nil {
+		in.cache.clock = func() instant { return instant{now(), time.Duration(now().UnixNano())} }
+	}
 	h := in.Wrap(func(ctx context.Context, _ *mcpsec.Call) (mcp.Result, error) { return nil, handler(ctx) })
 	_, err := h(ctx, &mcpsec.Call{Method: methodCallTool, Tool: &mcpsec.Tool{Name: "t"}})
 	return err
@@ -31,7 +33,7 @@ func secretOf(ctx context.Context) error {
 	return err
 }
 
-func unavailable(t *testing.T, err error, detail string) {
+func isUnavailable(t *testing.T, err error, detail string) {
 	t.Helper()
 	d := mcpsec.AsDenial(err)
 	if d == nil || d.Code != "creds.unavailable" || d.Control != "creds" {
@@ -46,7 +48,7 @@ func unavailable(t *testing.T, err error, detail string) {
 }
 
 func TestProviderFails(t *testing.T) {
-	dead := NewValue([]byte(marker))
+	dead, closed := NewValue([]byte(marker)), NewValue([]byte(marker))
 	for fault, test := range map[string]struct {
 		issue  ProviderFunc
 		detail string
@@ -55,7 +57,7 @@ func TestProviderFails(t *testing.T) {
 			return Material{}, errors.New("connection refused")
 		}, "connection refused"},
 		"error beside a secret": {func(context.Context, Spec, Request) (Material, error) {
-			return Material{Secret: dead}, errors.New("half done")
+			return Material{Secret: closed}, errors.New("half done")
 		}, "half done"},
 		"panic with the secret in its text": {func(context.Context, Spec, Request) (Material, error) { panic(marker) }, "panicked with a string"},
 		"index out of range": {func(_ context.Context, _ Spec, r Request) (Material, error) {
@@ -63,6 +65,12 @@ func TestProviderFails(t *testing.T) {
 		}, "panicked"},
 		"ends its goroutine": {func(context.Context, Spec, Request) (Material, error) { runtime.Goexit(); return Material{}, nil }, "without an answer"},
 		"issues nothing":     {func(context.Context, Spec, Request) (Material, error) { return Material{}, nil }, "issued nothing"},
+		"issues too much": {func(context.Context, Spec, Request) (Material, error) {
+			return Material{Secret: NewValue(make([]byte, MaxMaterial+1))}, nil
+		}, "more than"},
+		"issues too many parts": {func(context.Context, Spec, Request) (Material, error) {
+			return Material{Secret: dead, Parts: make([]Value, MaxMaterial/64+1)}, nil
+		}, "more than"},
 		"issues what has expired": {func(context.Context, Spec, Request) (Material, error) {
 			return Material{Secret: NewValue([]byte("x")), Expires: time.Unix(1, 0)}, nil
 		}, "has expired"},
@@ -72,10 +80,10 @@ func TestProviderFails(t *testing.T) {
 		}, "creds.no_handle"},
 	} {
 		t.Run(fault, func(t *testing.T) {
-			unavailable(t, run(t.Context(), test.issue, nil, secretOf), test.detail)
+			isUnavailable(t, run(t.Context(), test.issue, nil, secretOf), test.detail)
 		})
 	}
-	if !dead.Empty() {
+	if !dead.Empty() || !closed.Empty() {
 		t.Error("a secret that came with an error was kept")
 	}
 }
@@ -98,12 +106,12 @@ func TestProviderHangs(t *testing.T) {
 					})
 				}
 				begin := time.Now()
-				unavailable(t, run(t.Context(), p, nil, secretOf), context.DeadlineExceeded.Error())
+				isUnavailable(t, run(t.Context(), p, nil, secretOf), context.DeadlineExceeded.Error())
 				if took := time.Since(begin); took != IssueTimeout {
 					t.Errorf("waited %v", took)
 				}
 				begin = time.Now()
-				unavailable(t, run(t.Context(), p, nil, func(ctx context.Context) error {
+				isUnavailable(t, run(t.Context(), p, nil, func(ctx context.Context) error {
 					ctx, cancel := context.WithTimeout(ctx, time.Second)
 					defer cancel()
 					return secretOf(ctx)
@@ -114,7 +122,7 @@ func TestProviderHangs(t *testing.T) {
 				begin = time.Now()
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 				defer cancel()
-				unavailable(t, run(ctx, p, nil, secretOf), context.DeadlineExceeded.Error())
+				isUnavailable(t, run(ctx, p, nil, secretOf), context.DeadlineExceeded.Error())
 				if took := time.Since(begin); took != 2*time.Second {
 					t.Errorf("with the call's deadline it waited %v", took)
 				}
@@ -223,7 +231,7 @@ func TestFailureIsTriedAgain(t *testing.T) {
 		return Material{Secret: NewValue([]byte("k"))}, nil
 	})
 	err := run(t.Context(), flaky, nil, func(ctx context.Context) error {
-		unavailable(t, secretOf(ctx), "first time")
+		isUnavailable(t, secretOf(ctx), "first time")
 		return secretOf(ctx)
 	})
 	if err != nil {

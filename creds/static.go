@@ -15,11 +15,7 @@ type static struct{ secret Value }
 var _ Checker = static{}
 
 func (s static) Issue(context.Context, Spec, Request) (Material, error) {
-	return s.material(), nil
-}
-
-func (s static) material() Material {
-	return Material{Secret: own(s.secret.Reveal()), Version: "static"}
+	return Material{Secret: own(s.secret.Reveal()), Version: "static"}, nil
 }
 
 func (s static) Check(Spec) error {

@@ -17,9 +17,12 @@ const redacted = "[secret]"
 // method, and of a function it can only print the address.
 //
 // The zero Value holds nothing. Copies of a Value share its bytes, and Close on one
-// of them closes all. Values are safe for concurrent use.
+// of them closes all. A Value that a [Handle] gave out is one call's view of bytes that
+// other calls may use as well: it reveals nothing once the call is over, and Close ends
+// the view alone. Values are safe for concurrent use.
 type Value struct {
-	box func() *box
+	box  func() *box
+	loan *loan // nil if the bytes are nobody else's
 }
 
 type box struct {
@@ -33,35 +36,49 @@ func NewValue(secret []byte) Value { return own(bytes.Clone(secret)) }
 // own makes a Value of bytes that nobody else has.
 func own(secret []byte) Value {
 	b := &box{data: secret}
-	return Value{func() *box { return b }}
+	return Value{box: func() *box { return b }}
 }
 
 // Reveal returns a copy of the secret, or nil after Close. The caller clears the
 // copy when it is done with it. A string made of it cannot be cleared.
-func (v Value) Reveal() []byte {
-	if v.box == nil {
-		return nil
+func (v Value) Reveal() (secret []byte) {
+	v.look(func(data []byte) { secret = bytes.Clone(data) })
+	return secret
+}
+
+// look shows the bytes, which are not to be kept or changed, unless there are none.
+func (v Value) look(see func(data []byte)) {
+	if v.box == nil || v.loan != nil && v.loan.over.Load() {
+		return
 	}
 	b := v.box()
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return bytes.Clone(b.data)
+	if len(b.data) > 0 {
+		see(b.data)
+	}
 }
 
 // Empty reports whether there is nothing to reveal.
 func (v Value) Empty() bool {
-	if v.box == nil {
-		return true
-	}
-	b := v.box()
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return len(b.data) == 0
+	empty := true
+	v.look(func([]byte) { empty = false })
+	return empty
 }
 
-// Close overwrites the secret with zeros. Only copies that Reveal returned, and
-// what was made of them, remain.
+// size is the length of the secret in bytes.
+func (v Value) size() (n int) {
+	v.look(func(data []byte) { n = len(data) })
+	return n
+}
+
+// Close overwrites the secret with zeros, or ends the call's view of it. Only copies
+// that Reveal returned, and what was made of them, remain.
 func (v Value) Close() {
+	if v.loan != nil {
+		v.loan.over.Store(true)
+		return
+	}
 	if v.box == nil {
 		return
 	}

@@ -52,14 +52,24 @@ func carriers() map[string]any {
 	m := Material{Secret: v, Expires: time.Unix(1, 0), Version: "7", Public: map[string]string{"key": "id"}}
 	in := New(ForTool("t", Named("n", Static([]byte(marker)))))
 	s := &scope{}
-	s.handle.in = in
-	s.handle.issues = []*issue{{over: true, material: m}}
+	s.handle.in, s.handle.bound = in, in.tools["t"]
+	is := &issued{src: in.tools["t"]["n"], m: m, note: m.note()}
+	l := &loan{is: is}
+	s.handle.loans, s.handle.firstLoan = l, loan{is: is}
+	e := &entry{key: entryKey{in.tools["t"]["n"], "plan"}, current: is}
+	in.cache.live[is] = struct{}{}
+	in.cache.entries[e.key] = e
+	view := v
+	view.loan = l
+	request := Request{Tool: "t", Subject: v}
 	return map[string]any{
 		"value": v, "pointer": &v, "exported field": exported{v}, "unexported field": unexported{v}, "pointer to unexported": &unexported{v},
 		"deep": pointers{&v, map[string]Value{"k": v}, []Value{v}, v}, "slice": []Value{v}, "array": [1]Value{v}, "map": map[string]Value{"k": v},
 		"interface": []any{v, &v}, "anonymous": struct{ x, Y Value }{v, v}, "nested": struct{ a unexported }{unexported{v}},
-		"material": m, "unexported material": struct{ m Material }{m}, "issue": issue{material: m}, "injector": in, "bindings": in.bindings, "tools": in.tools,
-		"handle": &s.handle, "issues": s.handle.issues, "scope": s, "static": Static([]byte(marker)), "grant": Named("n", Static([]byte(marker))),
+		"material": m, "unexported material": struct{ m Material }{m}, "issued": is, "entry": e, "loan": l, "cache": in.cache, "view": view, "view in a struct": struct{ v Value }{view}, "view in a slice": []any{view, &view},
+		"request": request, "spec": NewSpec("n", nil), "parts": Material{Parts: []Value{v}}, "unexported parts": struct{ m []Material }{[]Material{{Parts: []Value{v}}}},
+		"injector": in, "bindings": in.bindings, "tools": in.tools,
+		"handle": &s.handle, "loans": s.handle.loans, "scope": s, "static": Static([]byte(marker)), "grant": Named("n", Static([]byte(marker))),
 	}
 }
 

@@ -110,6 +110,8 @@ type Credential struct {
 	KeyID    string // the public half: access key id, lease id, serial number
 	Policy   string // digest of the session policy, "sha256:HEX"
 	Expires  time.Time
+	// Kept is set when the credential was issued to an earlier call and is used again.
+	Kept bool
 }
 
 // A Note is a fact about a call, for the audit record.
@@ -165,7 +167,12 @@ func (c *Call) Note(key, value string) {
 // Issued tells the audit record which credential a control has issued to the call.
 func (c *Call) Issued(cred Credential) {
 	if c.flight != nil {
-		c.flight.remember(func(r *remembered) { r.issued = append(r.issued, cred) })
+		c.flight.remember(func(r *remembered) {
+			if r.issued == nil {
+				r.issued = r.place[:0]
+			}
+			r.issued = append(r.issued, cred)
+		})
 	}
 }
 
@@ -204,4 +211,8 @@ type Inventory struct {
 	Prompts      []*mcp.Prompt
 	Resources    []*mcp.Resource
 	Templates    []*mcp.ResourceTemplate
+	// Alarm rings the guard's alarm for what a control finds outside of a call; see
+	// [Call.Alarm]. It is safe for concurrent use, also long after the sealing. Nil in
+	// an inventory that no guard made.
+	Alarm func(Alarm)
 }

@@ -69,7 +69,8 @@ type Authorizer interface {
 // A Sealer is a Control that must see what the server offers before it serves.
 // Install calls Seal once, in stage order, and fails with its error. Seal may
 // set Digest and Version of the inventory's tools and keep the inventory, which
-// nothing changes afterwards.
+// nothing changes afterwards. It may move the bytes of definitions to memory of its own,
+// unchanged.
 type Sealer interface {
 	Control
 	Seal(ctx context.Context, inv *Inventory) error

@@ -53,6 +53,7 @@ type remembered struct {
 	notes    []Note
 	room     [2]Note // for notes
 	issued   []Credential
+	place    [1]Credential // for issued: most calls have one
 }
 
 type kept struct {

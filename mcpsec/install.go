@@ -175,7 +175,7 @@ func (g *Guard) install(s *mcp.Server) error {
 
 // take makes the inventory and checks the tools.
 func (g *Guard) take(s *mcp.Server, all everything) (*offer, error) {
-	inv := &Inventory{Prompts: all.Prompts, Resources: all.Resources, Templates: all.Templates}
+	inv := &Inventory{Prompts: all.Prompts, Resources: all.Resources, Templates: all.Templates, Alarm: g.alarm}
 	o := &offer{inventory: inv, tools: make(map[string]*Tool, len(all.Tools))}
 	err := withSession(s, func(ctx context.Context, ss *mcp.ServerSession) error {
 		res, err := g.sdk(ctx, methodInitialize, &mcp.ServerRequest[*mcp.InitializeParams]{

@@ -66,7 +66,7 @@
 //	issuer                     cs5 Issuer                     realm
 //	client (OAuth)             sourceServiceName              mcpsecClient
 //	tenant                     mcpsecTenant                   the same
-//	credentials[]              mcpsecCredential1KeyID, …Role, …Provider, …Name, …Policy, …Expires
+//	credentials[]              mcpsecCredential1KeyID, …Role, …Provider, …Name, …Policy, …Expires, …Kept
 //	method                     cs1 Method                     mcpsecMethod
 //	why (reason)               reason; of a log event: msg    the same
 //	detail                     msg                            the same

@@ -180,6 +180,9 @@ func (m *message) credentials(e *audit.Event) {
 		if !c.Expires.IsZero() {
 			m.numbered("Credential", i, "Expires", strconv.FormatInt(c.Expires.UnixMilli(), 10))
 		}
+		if c.Kept {
+			m.numbered("Credential", i, "Kept", "true")
+		}
 	}
 }
 

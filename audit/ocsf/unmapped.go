@@ -133,5 +133,6 @@ func credential(w *writer, c *mcpsec.Credential) {
 	w.text("key_id", c.KeyID)
 	w.text("policy", c.Policy)
 	w.stamp("expires", c.Expires)
+	w.flag("kept", c.Kept)
 	w.close()
 }

@@ -6,8 +6,10 @@ import (
 	"strings"
 
 	"github.com/mcpsec/mcpsec-go/attest"
+	"github.com/mcpsec/mcpsec-go/attest/lock"
 	"github.com/mcpsec/mcpsec-go/audit"
 	"github.com/mcpsec/mcpsec-go/creds"
+	"github.com/mcpsec/mcpsec-go/creds/aws"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 	"github.com/mcpsec/mcpsec-go/mcpsec/allowlist"
 	"github.com/mcpsec/mcpsec-go/ratelimit"
@@ -25,8 +27,10 @@ type shelf struct {
 func catalog() []shelf {
 	shelves := []shelf{
 		{"attest", "attest", attest.Codes()},
+		{"attest/lock", "lock", lock.Codes()},
 		{"audit", "audit", audit.Codes()},
 		{"creds", "creds", creds.Codes()},
+		{"creds/aws", "creds", aws.Codes()},
 		{"mcpsec", "guard", mcpsec.Codes()},
 		{"mcpsec/allowlist", "allowlist", allowlist.Codes()},
 		{"ratelimit", "ratelimit", ratelimit.Codes()},

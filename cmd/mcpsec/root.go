@@ -10,12 +10,20 @@ import (
 // commands are the sub-commands, in the order of the alphabet.
 var commands = []func(*app) *cobra.Command{
 	newAudit,
+	newDiff,
 	newDoctor,
 	newExplain,
 	newFreeze,
+	newKeygen,
+	newLock,
+	newManifest,
+	newSBOM,
+	newSign,
 	newStatus,
 	newThaw,
+	newVerify,
 	newVersion,
+	newVuln,
 }
 
 // app is what the sub-commands share. One is made for each run.

@@ -8,7 +8,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"mcpsec": main})
+	testscript.Main(m, map[string]func(){"mcpsec": main, "notes": notes})
 }
 
 // Each script is a program run, as a user sees it: arguments, environment, output

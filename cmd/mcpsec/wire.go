@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -48,6 +49,9 @@ func codeOnWire(c mcpsec.Code) string {
 		return "The JSON-RPC error code the SDK chose, with a reason that repeats nothing of the request."
 	case "guard.probe":
 		return "Nothing: probes run before the server serves."
+	}
+	if strings.HasPrefix(c.Name, "lock.") {
+		return "Nothing comes from a server: the host's own client gets an error with the reason."
 	}
 	return kindOnWire(c.Kind)
 }

@@ -26,7 +26,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
 	serveDir := flags.String("serve", "", "run as the notes server on the data in `DIR` (what the demonstration starts)")
-	pinDir := flags.String("pin", "", "write the manifest of the notes server to `DIR` and exit")
+	pinDir := flags.String("pin", "", "write the manifest of the notes server, not signed yet, to `DIR` and exit")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
@@ -47,7 +47,9 @@ func run(ctx context.Context, args []string) error {
 // layout is the folder the demonstration works in.
 type layout string
 
-func (l layout) notes() string    { return filepath.Join(string(l), "notes") }
-func (l layout) audit() string    { return filepath.Join(string(l), "audit") }
-func (l layout) manifest() string { return filepath.Join(string(l), "manifest.json") }
-func (l layout) key() string      { return filepath.Join(string(l), "backup.key") }
+func (l layout) notes() string     { return filepath.Join(string(l), "notes") }
+func (l layout) audit() string     { return filepath.Join(string(l), "audit") }
+func (l layout) statement() string { return filepath.Join(string(l), "manifest.json") }
+func (l layout) manifest() string  { return filepath.Join(string(l), "manifest.sigstore.json") }
+func (l layout) release() string   { return filepath.Join(string(l), "release.pub") }
+func (l layout) key() string       { return filepath.Join(string(l), "backup.key") }

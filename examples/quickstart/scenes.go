@@ -44,8 +44,8 @@ func demonstrate(ctx context.Context, out *printer) (err error) {
 	return s.records()
 }
 
-// prepare writes two notes and a key, and has the server write its manifest, which
-// in real life somebody reviews.
+// prepare writes two notes and a key, has the server write its manifest, and signs that,
+// which in real life somebody does who has reviewed it.
 func (s *stage) prepare() error {
 	if err := os.Mkdir(s.dir.notes(), 0o700); err != nil {
 		return err
@@ -66,8 +66,11 @@ func (s *stage) prepare() error {
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("pinning the server: %w", err)
 	}
-	s.out.title("A server for notes, pinned and started behind five controls")
-	s.out.sayf("manifest: SHA-256 of seven tool definitions and of the executable; a reviewer approves it")
+	if err := approve(s.ctx, s.dir); err != nil {
+		return fmt.Errorf("signing the manifest: %w", err)
+	}
+	s.out.title("A server for notes, signed for and started behind five controls")
+	s.out.sayf("manifest: SHA-256 of seven tool definitions and of the executable; a reviewer has signed it")
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpsec/mcpsec-go/attest"
+	"github.com/mcpsec/mcpsec-go/attest/manifest"
 	"github.com/mcpsec/mcpsec-go/audit"
 	"github.com/mcpsec/mcpsec-go/creds"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
@@ -21,7 +22,7 @@ func serve(ctx context.Context, dir layout) error {
 		audit.New(audit.Dir(dir.audit())),
 		ratelimit.New(ratelimit.PerPrincipalAndTool(5, time.Minute)),
 		allowlist.New(allowlist.Anyone().Tools("list_notes", "read_note", "write_note", "backup_notes", "share_notes", "check_updates")),
-		attest.New(attest.Manifest(dir.manifest())),
+		attest.New(attest.Manifest(dir.manifest(), attest.Key(dir.release()))),
 		creds.New(creds.ForTool("backup_notes", creds.Named("backup-key", creds.File(dir.key())))),
 	)
 	if err != nil {
@@ -60,10 +61,10 @@ func newServer(guard *mcpsec.Guard, dir layout) (*mcp.Server, error) {
 	return server, nil
 }
 
-// pin writes what a reviewer approves: the digest of every definition and of this
-// executable.
+// pin writes what a reviewer approves and signs: the digest of every definition and of
+// this executable.
 func pin(dir layout) error {
-	guard, err := mcpsec.New(attest.Capture(func(p *attest.Pins) error { return p.WriteFile(dir.manifest()) }))
+	guard, err := mcpsec.New(attest.Capture(func(m *manifest.Manifest) error { return attest.WriteFile(dir.statement(), m) }))
 	if err != nil {
 		return err
 	}

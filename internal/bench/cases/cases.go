@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mcpsec/mcpsec-go/attest"
+	"github.com/mcpsec/mcpsec-go/attest/manifest"
 	"github.com/mcpsec/mcpsec-go/audit"
 	"github.com/mcpsec/mcpsec-go/creds"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
@@ -91,9 +92,9 @@ func allows(folder) (mcpsec.Control, error) {
 
 // pins attests the server against the manifest that the same server makes.
 func pins(f folder) (mcpsec.Control, error) {
-	var manifest *attest.Pins
-	g, err := mcpsec.New(attest.Capture(func(p *attest.Pins) error {
-		manifest = p
+	var made *manifest.Manifest
+	g, err := mcpsec.New(attest.Capture(func(p *manifest.Manifest) error {
+		made = p
 		return nil
 	}))
 	if err != nil {
@@ -106,7 +107,7 @@ func pins(f folder) (mcpsec.Control, error) {
 	if err := g.Install(s); err != nil {
 		return nil, err
 	}
-	return attest.New(attest.Pinned(manifest)), g.Close()
+	return attest.New(attest.Pinned(made)), g.Close()
 }
 
 func credentials(f folder) (mcpsec.Control, error) { return bind(creds.File(f.key())) }

@@ -22,8 +22,12 @@ func Errorf(code, format string, args ...any) *Error {
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
 // writeError has the code where the API has it: in the body of the JSON protocol, in
-// a header of the REST one.
+// a header of the REST one, or where the service says.
 func writeError(w http.ResponseWriter, r *http.Request, e *Error) {
+	if router, ok := r.Context().Value(routerKey{}).(Router); ok {
+		router.WriteError(w, e)
+		return
+	}
 	status := e.Status
 	if status == 0 {
 		status = http.StatusBadRequest
@@ -45,5 +49,5 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that has gone needs no answer
+	_, _ = w.Write(body) //nolint:gosec // a client that has gone needs no answer, and none is a browser
 }

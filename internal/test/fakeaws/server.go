@@ -4,11 +4,12 @@
 // took, and fails when it is told to ([Server.Inject]).
 //
 // An API is one [Service] in one file. What it does not do, no test may conclude
-// from: it knows no IAM policies, no throughput limits, and no quotas.
+// from: it knows IAM policies only in [S3], no throughput limits, and no quotas.
 package fakeaws
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -52,9 +53,26 @@ type Service interface {
 	Serve(r *Request) (any, error)
 }
 
-// A Request is one that was signed as it should be.
+// A Router is a Service whose requests are told apart by something else than their
+// target. It is asked before the targets are.
+type Router interface {
+	Service
+	// Route returns the operation that a request is for, if it is one of the service.
+	Route(r *http.Request, body []byte) (operation string, ok bool)
+	// Anonymous reports whether requests for the operation need no signature.
+	Anonymous(operation string) bool
+	// WriteError answers with a refusal in the protocol of the service.
+	WriteError(w http.ResponseWriter, e *Error)
+}
+
+// An issuer is a Service that issues keys, which the server then trusts.
+type issuer interface{ issueFor(s *Server) }
+
+// A Request is one that was signed as it should be, or that needs no signature.
 type Request struct {
 	Operation string
+	Method    string
+	Path      string
 	Body      []byte
 	Query     url.Values
 	Header    http.Header
@@ -94,6 +112,7 @@ type Server struct {
 	URL string
 
 	services map[string]Service // by target
+	routers  []Router
 	serving  sync.Mutex
 
 	mu     sync.Mutex
@@ -112,7 +131,14 @@ func New(tb testing.TB, services ...Service) *Server {
 		faults: make(map[string][]Fault), count: make(map[string]int), done: make(chan struct{}),
 	}
 	for _, service := range services {
-		s.services[service.Target()] = service
+		if r, ok := service.(Router); ok {
+			s.routers = append(s.routers, r)
+		} else {
+			s.services[service.Target()] = service
+		}
+		if i, ok := service.(issuer); ok {
+			i.issueFor(s)
+		}
 	}
 	ts := httptest.NewServer(s)
 	s.URL = ts.URL
@@ -179,9 +205,12 @@ const maxBody = 32 << 20
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	target, operation, ok := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-	if !ok {
-		target, operation = r.URL.Path, strings.TrimPrefix(r.URL.Path, "/")
+	service, operation := s.services[r.URL.Path], strings.TrimPrefix(r.URL.Path, "/")
+	if target, name, ok := strings.Cut(r.Header.Get("X-Amz-Target"), "."); ok {
+		service, operation = s.services[target], name
+	} else if router, name := s.route(r); router != nil {
+		service, operation = router, name
+		r = r.WithContext(context.WithValue(r.Context(), routerKey{}, router))
 	}
 	s.mu.Lock()
 	now := s.now()
@@ -197,12 +226,33 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
 	w.Header().Set(requestID, rand.Text())
 	var next http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.answer(w, r, s.services[target], operation, now)
+		s.answer(w, r, service, operation, now)
 	})
 	if fault != nil {
 		next = fault(s, next)
 	}
 	next.ServeHTTP(w, r)
+}
+
+type routerKey struct{}
+
+// route finds the service of a request without a target. The body is there to be read
+// again.
+func (s *Server) route(r *http.Request) (Router, string) {
+	if len(s.routers) == 0 {
+		return nil, ""
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if err != nil {
+		return nil, ""
+	}
+	for _, router := range s.routers {
+		if operation, ok := router.Route(r, body); ok {
+			return router, operation
+		}
+	}
+	return nil, ""
 }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, service Service, operation string, now time.Time) {
@@ -215,12 +265,17 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, service Service,
 		writeError(w, r, Errorf("UnknownOperationException", "no such operation"))
 		return
 	}
-	keys, refusal := s.verify(r, body, service.SigningName(), now)
-	if refusal != nil {
-		writeError(w, r, refusal)
-		return
+	var keys aws.Credentials
+	if router, ok := service.(Router); !ok || !router.Anonymous(operation) {
+		var refusal *Error
+		if keys, refusal = s.verify(r, body, service.SigningName(), now); refusal != nil {
+			writeError(w, r, refusal)
+			return
+		}
 	}
-	req := &Request{Operation: operation, Body: body, Query: r.URL.Query(), Header: r.Header, Keys: keys, Now: now}
+	req := &Request{
+		Operation: operation, Method: r.Method, Path: r.URL.Path, Body: body, Query: r.URL.Query(), Header: r.Header, Keys: keys, Now: now,
+	}
 	req.partial, _ = r.Context().Value(partialKey{}).(func(int) string)
 	s.serving.Lock()
 	out, err := service.Serve(req)

@@ -86,7 +86,8 @@ func sign(r *http.Request, body []byte, signed []string, keys aws.Credentials, s
 		}
 	}
 	hash := sha256.Sum256(body)
-	err := v4.NewSigner().SignHTTP(r.Context(), keys, again, hex.EncodeToString(hash[:]), service, Region, at)
+	plain := func(o *v4.SignerOptions) { o.DisableURIPathEscaping = service == "s3" } // whose paths are escaped once
+	err := v4.NewSigner().SignHTTP(r.Context(), keys, again, hex.EncodeToString(hash[:]), service, Region, at, plain)
 	return again.Header.Get("Authorization"), err
 }
 
