@@ -114,8 +114,13 @@ $(ORACLES)/gitleaks:
 	$(call oracle,github.com/zricethezav/gitleaks/v8@$(GITLEAKS_VERSION))
 
 .PHONY: test-oracles
-test-oracles: ## Run the contract tests; they skip what "make oracles" has not built
-	go test -count=1 -v -run 'Real|Stock|Contract|Oracle|MinIO|Versity|Leak' ./attest/... ./creds/... ./cmd/mcpsec ./internal/test/... | grep -vE '^(=== |PASS|ok|\?)'
+test-oracles: oracles ## Run the contract tests against the independent programs
+	go test -count=1 -run 'Real|Stock|Contract|Keyless|Leak|Secret' -v ./attest/... ./creds/... ./cmd/mcpsec ./internal/test/leak | { grep -E '^[[:space:]]*--- (PASS|FAIL|SKIP)|^(ok|FAIL)' || true; }
+
+.PHONY: test-leaks
+test-leaks: $(ORACLES)/gitleaks ## Look for secrets in everything that a guarded server and the tests of credentials print
+	go test -count=1 ./internal/test/leak
+	go test -count=1 -v ./creds/... 2>&1 | go run ./internal/test/leak/scan -gitleaks $(ORACLES)/gitleaks
 
 .PHONY: quickstart
 quickstart: ## Run the quickstart example

@@ -13,10 +13,20 @@
 //	                       systems it is delivered to
 //	ratelimit              rate, concurrency, circuit breaker, budgets in money, kill switch
 //	ratelimit/redis        the same limits across replicas
-//	attest                 pinned tool definitions and executable, checked on every call
+//	attest                 a signed manifest, held to on every call
+//	attest/manifest, envelope, lint
+//	                       what is signed, how, and what no reviewer should have to see
+//	attest/sigstore, cosign
+//	                       signatures by identity; cosign's library, key files, KMS
+//	attest/sbom, vuln, inspector
+//	                       what a server is made of, and what is known against it
+//	attest/lock, registry  for hosts: other people's servers, pinned
 //	creds                  a credential of its own for each tool, through context only
+//	creds/aws, vault, oauth, gcp, azure, age, keyring
+//	                       where credentials come from
+//	creds/child, bindings  credentials for processes that a tool starts; all of it from a file
 //	transport/stdio        a guarded server for the process that started it
-//	cmd/mcpsec             the command line: audit, freeze, thaw, status, explain, doctor, version
+//	cmd/mcpsec             the command line: manifest, sign, verify, lock, creds, audit, freeze, explain, ...
 //	examples/quickstart    six scenes: what passes, what is refused, and why
 //
 // Imports only go down: package mcpsec imports the standard library and the SDK; a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"slices"
 	"time"
@@ -82,15 +83,38 @@ func (a *Attestor) executable() (*manifest.Executable, error) {
 	return nil, errors.New("the manifest pins no executable: add one, or accept it with AllowUnpinnedExecutable")
 }
 
-// remember refuses a manifest that is older than one that was accepted before.
+// recall refuses a manifest that is older than one that was accepted before, and says so
+// if there was none.
+func (a *Attestor) recall(ctx context.Context) error {
+	if a.state == "" {
+		return nil
+	}
+	store, err := state.Open(a.state, a.stateKey)
+	if err != nil {
+		return err
+	}
+	known, err := store.Judge(ctx, a.seen(), a.minimum)
+	if err == nil && !known {
+		slog.Warn("mcpsec attest: no manifest of this server has been accepted here before; if one has, somebody removed the state: compare the sequence with the latest that was signed",
+			"server", a.source.manifest.ServerName, "sequence", a.source.manifest.Sequence, "state", a.state)
+	}
+	return err
+}
+
+// remember does the same, and keeps the manifest in mind.
 func (a *Attestor) remember(ctx context.Context) error {
 	if a.state == "" {
 		return nil
 	}
-	store, err := state.Open(a.state, "")
+	store, err := state.Open(a.state, a.stateKey)
 	if err != nil {
 		return err
 	}
+	return store.Accept(ctx, a.seen(), a.minimum)
+}
+
+// seen is what is remembered of the manifest.
+func (a *Attestor) seen() state.Seen {
 	m := a.source.manifest
 	seen := state.Seen{Server: m.ServerName, Sequence: m.Sequence, Digest: a.source.digest}
 	for _, s := range a.source.signers {
@@ -101,5 +125,5 @@ func (a *Attestor) remember(ctx context.Context) error {
 			seen.Time = s.Time
 		}
 	}
-	return store.Accept(ctx, seen, a.minimum)
+	return seen
 }

@@ -2,7 +2,6 @@ package attest
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"runtime"
 	"strings"
@@ -10,8 +9,6 @@ import (
 	"unsafe"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
-
-	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 
 // Whatever replaces a part that lies in sealed memory is seen, whether its bytes are the
@@ -88,24 +85,5 @@ func TestChangedWhileMoved(t *testing.T) {
 	}
 	if f := s.check(tool); f == nil {
 		t.Error("passed")
-	}
-}
-
-// The whole of what a call costs allocates nothing, with a long definition and a file.
-func TestCallAllocatesNothing(t *testing.T) {
-	if raceEnabled || runtime.GOOS != "linux" {
-		t.Skip("reason: the race detector makes sync.Pool forget; files are held on Linux only")
-	}
-	for _, schema := range []int{700, 15_600} {
-		a, calls := sealedFor(t, 3, schema, true)
-		res := &mcp.CallToolResult{}
-		h := a.Wrap(func(context.Context, *mcpsec.Call) (mcp.Result, error) { return res, nil })
-		if n := testing.AllocsPerRun(100, func() {
-			if _, err := h(t.Context(), calls[1]); err != nil {
-				t.Error(err)
-			}
-		}); n != 0 {
-			t.Errorf("%d bytes of schema: %v allocations", schema, n)
-		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpsec/mcpsec-go/attest/internal/memfd"
 	"github.com/mcpsec/mcpsec-go/attest/manifest"
+	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 
 // MaxSnapshot bounds the artifacts of a server that are kept in memory, together, in bytes.
@@ -62,29 +63,25 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 // Reader returns a reader of the whole content.
 func (f *File) Reader() *io.SectionReader { return io.NewSectionReader(f, 0, f.Size()) }
 
-// toolContext is the context of a handler whose tool has artifacts.
-type toolContext struct {
-	context.Context //nolint:containedctx // it is one
-	tool            *sealedTool
-}
-
-type toolKey struct{}
-
-func (c *toolContext) Value(key any) any {
-	if key == (toolKey{}) {
-		return c.tool
+// toolOf returns the attested tool whose handler has been given the context; nil if there
+// is none.
+func toolOf(ctx context.Context) *sealedTool {
+	tool := mcpsec.Running(ctx)
+	if tool == nil {
+		return nil
 	}
-	return c.Context.Value(key)
+	t, _ := tool.Attested.(*sealedTool)
+	return t
 }
 
 // Artifact returns an artifact with bind snapshot or exec to the handler of a tool, for
 // which the manifest must list it: no tool reads what another one was given. The error is
 // a Denial.
 func Artifact(ctx context.Context, name string) (*File, error) {
-	t, _ := ctx.Value(toolKey{}).(*sealedTool)
+	t := toolOf(ctx)
 	if t == nil || t.files[name] == nil {
 		d := codeArtifactNotBound.Deny("this tool may not use that file")
-		if d.Detail = "artifact " + name + ": asked for outside of a tool call, or by a tool without artifacts in memory"; t != nil {
+		if d.Detail = "artifact " + name + ": asked for outside of the call of an attested tool"; t != nil {
 			d.Detail = fmt.Sprintf("artifact %s is not among those of tool %s with bind snapshot or exec", name, t.name)
 		}
 		return nil, d
@@ -177,6 +174,7 @@ func share(pins []manifest.Tool, s *seal, files map[string]*File, watches map[st
 		if owned[name] {
 			continue
 		}
+		s.shared = append(s.shared, w)
 		for _, t := range s.tools {
 			t.watches = append(t.watches, w)
 		}

@@ -28,16 +28,18 @@ type Attestor struct {
 
 	mu     sync.Mutex // guards what follows
 	closed bool
+	ready  *seal              // not in force yet
 	stop   context.CancelFunc // ends the patrol
 	under  sync.WaitGroup     // the goroutines of the patrol
 	held   []io.Closer
 }
 
 var (
-	_ mcpsec.Declarer = (*Attestor)(nil)
-	_ mcpsec.Checker  = (*Attestor)(nil)
-	_ mcpsec.Sealer   = (*Attestor)(nil)
-	_ io.Closer       = (*Attestor)(nil)
+	_ mcpsec.Declarer  = (*Attestor)(nil)
+	_ mcpsec.Checker   = (*Attestor)(nil)
+	_ mcpsec.Sealer    = (*Attestor)(nil)
+	_ mcpsec.Committer = (*Attestor)(nil)
+	_ io.Closer        = (*Attestor)(nil)
 )
 
 // New returns a control that holds a server to the manifest of a source, which is one of
@@ -107,16 +109,12 @@ func (a *Attestor) Wrap(next mcpsec.Handler) mcpsec.Handler {
 			return next(ctx, call)
 		}
 		if call.Method == methodCallTool {
-			t, d := a.checkCall(call)
-			if d != nil {
+			if d := a.checkCall(ctx, call); d != nil {
 				return nil, d
-			}
-			if t.files != nil || ctx.Value(toolKey{}) != nil { // or those of a tool whose handler calls this one
-				return next(&toolContext{ctx, t}, call) //nolint:contextcheck // it is ctx with the artifacts
 			}
 			return next(ctx, call)
 		}
-		if d := a.checkNamed(call); d != nil {
+		if d := a.checkNamed(ctx, call); d != nil {
 			return nil, d
 		}
 		res, err := next(ctx, call)
@@ -140,18 +138,21 @@ const (
 
 // checkCall looks at what is final last, so that no call passes that was still being
 // checked when something was found.
-func (a *Attestor) checkCall(call *mcpsec.Call) (*sealedTool, *mcpsec.Denial) {
+func (a *Attestor) checkCall(ctx context.Context, call *mcpsec.Call) *mcpsec.Denial {
 	s := a.seal.Load()
 	if s == nil || call.Tool == nil {
-		return nil, codeNotSealed.Deny("this tool cannot be attested")
+		return codeNotSealed.Deny("this tool cannot be attested")
 	}
 	t := s.tools[call.Tool.Name]
 	if t == nil {
-		return nil, codeNotSealed.Deny("this tool cannot be attested")
+		return codeNotSealed.Deny("this tool cannot be attested")
 	}
 	found := s.wire.tripped()
 	if found == nil {
 		found = t.check(call.Tool.Definition)
+	}
+	if found == nil && !call.Tool.Guarded { // or else the guard drops what another handler says
+		found = t.checkRegistered(ctx, call)
 	}
 	for _, w := range t.watches {
 		if found != nil {
@@ -163,12 +164,12 @@ func (a *Attestor) checkCall(call *mcpsec.Call) (*sealedTool, *mcpsec.Denial) {
 		found = s.down(a.now())
 	}
 	if found != nil {
-		return nil, ring(call, found)
+		return ring(call, found)
 	}
 	if s.unsigned {
 		call.Note("attest.unsigned", "true")
 	}
-	return t, nil
+	return nil
 }
 
 // ring raises the guard's alarm, once for each finding that calls for it.
@@ -180,17 +181,24 @@ func ring(call *mcpsec.Call, f *finding) *mcpsec.Denial {
 }
 
 // checkNamed looks at a prompt or resource before it is used.
-func (a *Attestor) checkNamed(call *mcpsec.Call) *mcpsec.Denial {
+func (a *Attestor) checkNamed(ctx context.Context, call *mcpsec.Call) *mcpsec.Denial {
 	var check func(*seal) *finding
 	switch call.Method {
 	case methodGetPrompt:
-		check = func(s *seal) *finding { return s.prompts.named(call.Name) }
+		check = func(s *seal) *finding { return s.promptOf(ctx, call) }
 	case methodReadResource, methodSubscribe:
-		check = func(s *seal) *finding { return s.resource(call.Name) }
+		check = func(s *seal) *finding { return s.resourceOf(ctx, call) }
 	default:
 		return nil
 	}
-	return a.checkSealed(call, check)
+	return a.checkSealed(call, func(s *seal) *finding {
+		for _, w := range s.shared {
+			if f := w.check(); f != nil {
+				return f
+			}
+		}
+		return check(s)
+	})
 }
 
 // checkResult looks at the results that speak of what the server offers.

@@ -3,6 +3,7 @@ package attest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -112,14 +113,14 @@ func BenchmarkCheckMeta(b *testing.B) {
 	}
 }
 
-// BenchmarkWrap is what the control adds to a tool call in all: definition, one watched
-// file, expiry. The number of tools makes no difference.
+// BenchmarkWrap is what the control adds to a tool call in all: definition, one artifact,
+// expiry. The number of tools makes no difference, and the folders above a watched file do.
 func BenchmarkWrap(b *testing.B) {
 	for _, tools := range []int{1, 100} {
 		for _, schema := range []int{700, 15_600} {
-			for _, watched := range []bool{false, true} {
-				b.Run(fmt.Sprintf("%d tools/schema %d B/file %t", tools, schema, watched), func(b *testing.B) {
-					a, calls := sealedFor(b, tools, schema, watched)
+			for _, artifact := range []benchFile{{}, {manifest.Snapshot, "model"}, {manifest.Watch, "model"}, {manifest.Watch, "a/model"}, {manifest.Watch, "a/b/c/model"}} {
+				b.Run(fmt.Sprintf("%d tools/schema %d B/%v", tools, schema, artifact), func(b *testing.B) {
+					a, calls := sealedFor(b, tools, schema, artifact)
 					res := &mcp.CallToolResult{}
 					h := a.Wrap(func(context.Context, *mcpsec.Call) (mcp.Result, error) { return res, nil })
 					ctx := context.Background()
@@ -139,7 +140,7 @@ func BenchmarkWrap(b *testing.B) {
 
 // BenchmarkList is what it adds to a list of twenty tools.
 func BenchmarkList(b *testing.B) {
-	a, calls := sealedFor(b, 20, 700, false)
+	a, calls := sealedFor(b, 20, 700, benchFile{})
 	list := &mcp.ListToolsResult{}
 	for _, c := range calls {
 		list.Tools = append(list.Tools, c.Tool.Definition)
@@ -155,31 +156,48 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
-func sealedFor(tb testing.TB, n, schema int, watched bool) (*Attestor, []*mcpsec.Call) {
+// A benchFile is the artifact that every tool uses; the zero one is none.
+type benchFile struct {
+	bind manifest.Bind
+	path string
+}
+
+func (f benchFile) String() string {
+	if f.bind == "" {
+		return "no artifact"
+	}
+	return fmt.Sprintf("%s, %d folders deep", f.bind, strings.Count(f.path, "/"))
+}
+
+func sealedFor(tb testing.TB, n, schema int, file benchFile) (*Attestor, []*mcpsec.Call) {
 	tb.Helper()
 	inv := &mcpsec.Inventory{Server: &mcp.Implementation{Name: "bench"}}
 	var calls []*mcpsec.Call
 	for i := range n {
 		tool := sizedTool(schema)
 		tool.Name = fmt.Sprintf("tool_%02d", i)
-		known := &mcpsec.Tool{Name: tool.Name, Definition: tool}
+		known := &mcpsec.Tool{Name: tool.Name, Definition: tool, Guarded: true}
 		inv.Tools = append(inv.Tools, known)
 		calls = append(calls, &mcpsec.Call{Method: methodCallTool, Name: tool.Name, Tool: known})
 	}
 	dir := tb.TempDir()
 	var opts []SnapshotOption
-	if watched {
-		if err := os.WriteFile(filepath.Join(dir, "model"), []byte("weights"), 0o600); err != nil {
+	if file.bind != "" {
+		path := filepath.Join(dir, file.path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("weights"), 0o600)); err != nil {
 			tb.Fatal(err)
 		}
-		opts = append(opts, Files(dir, manifest.Artifact{Name: "model", Path: "model", Bind: manifest.Watch}))
+		opts = append(opts, Files(dir, manifest.Artifact{Name: "model", Path: file.path, Bind: file.bind}))
+		for _, t := range inv.Tools {
+			opts = append(opts, Uses(t.Name, "model"))
+		}
 	}
 	m, err := Snapshot(tb.Context(), inv, opts...)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	a := New(Pinned(m), Dir(dir))
-	if err := a.Seal(tb.Context(), inv); err != nil {
+	if err := errors.Join(a.Seal(tb.Context(), inv), a.Commit(tb.Context())); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = a.Close() })

@@ -54,6 +54,16 @@ func DigestJSON(wire []byte) (string, error) {
 	return digest, nil
 }
 
+// digestServer returns the tooldef/1 digest of what a server says of itself, as it goes over
+// the wire.
+func digestServer(impl *mcp.Implementation) (string, error) {
+	wire, err := marshal(impl)
+	if err != nil {
+		return "", err
+	}
+	return DigestJSON(wire)
+}
+
 // hexSum returns the hexadecimal SHA-256 of a text.
 func hexSum(text string) string {
 	hash := sha256.Sum256([]byte(text))

@@ -2,7 +2,12 @@
 // it, is what somebody reviewed and signed: a manifest lists the tools, prompts and
 // resources, the instructions, the executable and the files they use, each by its SHA-256
 // digest; the server starts only if all of them match and nothing else is there, and every
-// call is checked again, in about a microsecond.
+// call is checked again. On the machine this was measured on, that takes half a microsecond
+// for a tool, whatever the size of its definition, and for each file with bind watch one
+// more, and another half for each folder that it lies deep (BenchmarkWrap); nothing is
+// allocated. A tool that was added without mcpsec.AddTool, a prompt and a resource take 1
+// to 10 µs more on a server with up to a hundred of them, because the SDK's registry is
+// listed.
 //
 //	guard, err := mcpsec.New(attest.New(attest.Manifest("manifest.sigstore.json", attest.Key("release.pub"))))
 //
@@ -27,7 +32,7 @@
 // has sealed; code that writes to them in place ends the process.
 //
 // Also: a tool, prompt or resource that nobody reviewed, or one that is missing; other
-// instructions; another executable, or one built otherwise, than reviewed; another policy
+// instructions, another title, description, site or icons of the server; another executable, or one built otherwise, than reviewed; another policy
 // ([Policy]).
 //
 // A file that was swapped between its check and its use. How a file is bound to its digest
@@ -37,8 +42,8 @@
 //     there and from nowhere else ([Artifact], [FS]);
 //   - exec: the same, and it runs from there ([Command]);
 //   - watch: it stays a file that others open. Whether it seems to be the same file is
-//     checked before every call of a tool that lists it (of every tool, if none does), and
-//     its content in the background ([Rehash]). It is the weakest, for what cannot be
+//     checked before every call of a tool that lists it (if none does, of every tool, and
+//     before every use of a prompt or resource), and its content in the background ([Rehash]). It is the weakest, for what cannot be
 //     read from memory.
 //
 // A tool gets the files that the manifest lists for it and no others.
@@ -52,7 +57,14 @@
 // elsewhere, files the manifest does not list, the interpreter of a script, environment and
 // dynamic libraries, what a prompt or resource answers, the bytes behind a remote icon URL.
 // Of a resource that a template produces, only the template's literal beginning is
-// compared. That the bill of materials of a manifest is that of the executable is checked
+// compared. A handler that is registered anew under an attested definition, in the moment
+// between its check and the SDK's look-up, runs; mcpsec.AddTool closes that for tools.
+//
+// A signer that is no longer trusted. Keys and signatures are judged when the server
+// starts, for the moment the manifest was issued; a running server goes on until the
+// manifest expires, so sign for short. A state of which nothing is left: see [State].
+//
+// That the bill of materials of a manifest is that of the executable is checked
 // by attest/sbom.
 //
 // For watched files: a write through a shared mapping that existed before, a write to the

@@ -110,6 +110,7 @@ func ExamplePinned() {
 		ServerName: "weather", ServerVersion: "1.0.0", Sequence: 1,
 		IssuedAt: day, NotBefore: day, Expires: day.AddDate(0, 1, 0),
 		Closed: true, DefinitionScheme: manifest.DefinitionScheme,
+		ServerSHA256:       "bb63eb0e8c657fca5ae828ad28fc3de5a02cd691d3a4c52bcd1fd31a3facf53a", // of {"name":"weather","version":"1.0.0"}
 		InstructionsSHA256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
 		Tools:              []manifest.Tool{}, Prompts: []manifest.Definition{}, Resources: []manifest.Definition{},
 		ResourceTemplates: []manifest.Definition{}, Executables: []manifest.Executable{}, Artifacts: []manifest.Artifact{},

@@ -117,3 +117,15 @@ func TestFramingAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// What is nil goes out as null, which is not what is empty.
+func TestNilIsNotEmpty(t *testing.T) {
+	for empty, null := range map[any]any{
+		&mcp.Tool{Meta: mcp.Meta{"a": map[string]any{}}}: &mcp.Tool{Meta: mcp.Meta{"a": map[string]any(nil)}},
+		&mcp.Tool{Meta: mcp.Meta{"a": []any{}}}:          &mcp.Tool{Meta: mcp.Meta{"a": []any(nil)}},
+	} {
+		if frameOf(t, empty.(*mcp.Tool)) == frameOf(t, null.(*mcp.Tool)) {
+			t.Error("one frame")
+		}
+	}
+}

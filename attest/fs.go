@@ -17,7 +17,7 @@ import (
 // for a tool without such artifacts, it is empty.
 func FS(ctx context.Context) fs.FS {
 	tree := make(sealedFS)
-	if t, _ := ctx.Value(toolKey{}).(*sealedTool); t != nil {
+	if t := toolOf(ctx); t != nil {
 		for _, f := range t.files {
 			tree[f.Path()] = f
 		}

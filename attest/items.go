@@ -133,11 +133,15 @@ func (s *seal) resource(uri string) *finding {
 	if s.resources[uri] != nil {
 		return s.resources.named(uri)
 	}
-	for template, e := range s.templates {
+	found := &finding{code: codeNotOffered, reason: "not offered"}
+	for template, e := range s.templates { // all of them: which one the SDK takes is its own business
 		literal, _, _ := strings.Cut(template, "{")
-		if strings.HasPrefix(uri, literal) {
-			return e.check(e.live)
+		if !strings.HasPrefix(uri, literal) {
+			continue
+		}
+		if found = e.check(e.live); found != nil {
+			return found
 		}
 	}
-	return &finding{code: codeNotOffered, reason: "not offered"}
+	return found
 }

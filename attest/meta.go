@@ -50,9 +50,17 @@ func (f *framer) value(v any, depth int) {
 		f.tag('f')
 		f.number(math.Float64bits(v))
 	case map[string]any:
+		if v == nil { // null, and not {}
+			f.tag('n')
+			return
+		}
 		f.tag('o')
 		f.object(v, depth)
 	case []any:
+		if v == nil {
+			f.tag('n')
+			return
+		}
 		f.tag('a')
 		f.length(len(v))
 		for _, item := range v {

@@ -26,6 +26,7 @@ type config struct {
 	sources       []func() (source, error)
 	dir           string
 	state         string
+	stateKey      string
 	minimum       uint64
 	rehash        time.Duration
 	policy        *string // digest
@@ -69,7 +70,16 @@ func Dir(path string) Option { return func(c *config) { c.dir = path } }
 // older manifest, however well signed, is accepted afterwards. The file and those beside it
 // (.key, .lock) are made on first use with mode 0600. They hold the memory and are not to be
 // restored from a backup; where no file survives, use [MinSequence].
+//
+// If one of them is lost and another is not, the server does not start. If all are, that
+// looks like a first use, which logs a warning: a folder that can be emptied needs
+// [MinSequence] as well, or [StateKey]. It is written when Install has succeeded in all
+// else: a release that never served does not rule out the one before.
 func State(path string) Option { return func(c *config) { c.state = path } }
+
+// StateKey puts the key of [State] into a file of its own folder, best where whoever can
+// remove the state cannot: then a state that was removed is not taken for a first use.
+func StateKey(path string) Option { return func(c *config) { c.stateKey = path } }
 
 // MinSequence refuses manifests with a lower sequence number. It is the rollback
 // protection that needs no file, and it lets a lost [State] begin anew.

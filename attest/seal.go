@@ -22,7 +22,8 @@ type seal struct {
 	templates items
 	server    sealedServer
 	wire      tripwire // of what concerns the server as a whole
-	watches   []*watch // of the whole server; those of a tool are also with the tool
+	watches   []*watch // all of them; those of a tool are also with the tool
+	shared    []*watch // those of no tool, which concern the whole server
 	unsigned  bool
 	expires   time.Time
 	started   time.Time
@@ -54,14 +55,14 @@ var errSealed = errors.New("attest: sealed before or closed: make one Attestor f
 // server name, version or instructions, for another executable, and for an artifact that
 // is not exactly what the manifest says. It reads artifacts into sealed memory, and moves
 // schemas and longer texts of the definitions there too, byte for byte. It sets Digest,
-// Version, Code and Manifest of every tool. [mcpsec.Guard.Install] calls it, once. From
-// then on [Attestor.Close] has something to stop.
+// Version, Code and Manifest of every tool. [mcpsec.Guard.Install] calls it, once, and
+// then [Attestor.Commit]; until that has returned, everything is refused.
 func (a *Attestor) Seal(ctx context.Context, inv *mcpsec.Inventory) error {
 	if err := a.Check(); err != nil {
 		return err
 	}
-	if a.seal.Load() != nil {
-		return errSealed
+	if err := a.unused(); err != nil {
+		return err
 	}
 	m := a.source.manifest
 	s := &seal{
@@ -88,33 +89,50 @@ func (a *Attestor) Seal(ctx context.Context, inv *mcpsec.Inventory) error {
 	if len(faults) > 0 {
 		return fmt.Errorf("attest: the server is not the one in the manifest: %w", errors.Join(append(faults, errReview)...))
 	}
-	if err := a.remember(ctx); err != nil { // last: a manifest that does not fit raises nothing
+	if err := a.recall(ctx); err != nil {
 		return fmt.Errorf("attest: %w", err)
 	}
-	if err := a.begin(s); err != nil { //nolint:contextcheck // what it starts lives until Close
-		return err
-	}
-	a.describe(inv.Tools)
+	a.describe(s, inv.Tools)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ready = s
 	return nil
 }
 
-// begin puts the seal in force and starts what runs in the background.
-func (a *Attestor) begin(s *seal) error {
+// unused refuses a second use.
+func (a *Attestor) unused() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.closed || a.seal.Load() != nil {
+	if a.closed || a.ready != nil {
 		return errSealed
+	}
+	return nil
+}
+
+// Commit remembers the manifest in [State], and only then puts in force what Seal found
+// right. [mcpsec.Guard.Install] calls it when the server is certain to start: a release that
+// never ran does not rule out the one before. From then on [Attestor.Close] has something
+// to stop.
+func (a *Attestor) Commit(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.ready
+	if s == nil || a.closed || a.seal.Load() != nil {
+		return errSealed
+	}
+	if err := a.remember(ctx); err != nil {
+		return fmt.Errorf("attest: %w", err)
 	}
 	if s.unsigned {
 		slog.Warn("mcpsec attest: the manifest is NOT SIGNED: whoever can write its file decides what is attested; use attest.Manifest with a key before anything depends on it")
 	}
-	a.startPatrol(s)
+	a.startPatrol(s) //nolint:contextcheck // what it starts lives until Close
 	a.seal.Store(s)
 	return nil
 }
 
 // describe tells the guard, and so the record, what each tool was attested as.
-func (a *Attestor) describe(tools []*mcpsec.Tool) {
+func (a *Attestor) describe(s *seal, tools []*mcpsec.Tool) {
 	m := a.source.manifest
 	pinned := make(map[string]manifest.Tool, len(m.Tools))
 	for _, p := range m.Tools {
@@ -123,7 +141,7 @@ func (a *Attestor) describe(tools []*mcpsec.Tool) {
 	exe, _ := a.executable() // its error was among the faults
 	for _, t := range tools {
 		p := pinned[t.Name]
-		t.Digest, t.Version, t.Manifest = digestPrefix+p.SHA256, p.Version, m.Sequence
+		t.Digest, t.Version, t.Manifest, t.Attested = digestPrefix+p.SHA256, p.Version, m.Sequence, s.tools[t.Name]
 		if exe != nil {
 			t.Code = digestPrefix + exe.SHA256
 		}
@@ -138,6 +156,11 @@ func sealServer(m *manifest.Manifest, s *sealedServer, inv *mcpsec.Inventory) (f
 	if inv.Server.Name != m.ServerName || inv.Server.Version != m.ServerVersion {
 		faults = append(faults, fmt.Errorf("the server is %q version %q, the manifest is for %q version %q",
 			inv.Server.Name, inv.Server.Version, m.ServerName, m.ServerVersion))
+	}
+	if got, err := digestServer(inv.Server); err != nil {
+		faults = append(faults, fmt.Errorf("the server's description of itself: %w", err))
+	} else if got != m.ServerSHA256 {
+		faults = append(faults, fmt.Errorf("the name, version, title, description, site or icons of the server changed: expected sha256:%s, found sha256:%s", m.ServerSHA256, got))
 	}
 	if got := hexSum(inv.Instructions); got != m.InstructionsSHA256 {
 		faults = append(faults, fmt.Errorf("the instructions changed: expected sha256:%s, found sha256:%s", m.InstructionsSHA256, got))

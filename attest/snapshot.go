@@ -81,6 +81,9 @@ func Snapshot(ctx context.Context, inv *mcpsec.Inventory, opts ...SnapshotOption
 		Tools:              []manifest.Tool{}, Artifacts: []manifest.Artifact{},
 	}
 	var faults []error
+	var err error
+	m.ServerSHA256, err = digestServer(inv.Server)
+	faults = append(faults, err)
 	for _, t := range inv.Tools {
 		digest, err := Digest(t.Definition)
 		if err != nil {
@@ -174,7 +177,7 @@ func WriteFile(path string, m *manifest.Manifest) error {
 // Capture returns a control that takes the place of an [Attestor] where a manifest
 // is made: [mcpsec.Guard.Install] hands save a [Snapshot] of the server and fails
 // with its error. Such a guard refuses every call, so that a server that was left
-// in this state serves nobody.
+// in this state serves nobody; mcpsec.New refuses it in Observe mode and with FailOpen.
 func Capture(save func(*manifest.Manifest) error, opts ...SnapshotOption) mcpsec.Control {
 	return &capture{save, opts}
 }
@@ -190,7 +193,12 @@ var (
 	_ mcpsec.Sealer   = (*capture)(nil)
 )
 
-func (c *capture) Declare() mcpsec.Declaration { return (*Attestor)(nil).Declare() }
+// Declare says what an Attestor says, and that nobody is served in any mode.
+func (c *capture) Declare() mcpsec.Declaration {
+	d := (*Attestor)(nil).Declare()
+	d.Strict = true
+	return d
+}
 
 func (c *capture) Check() error {
 	if c.save == nil || slices.ContainsFunc(c.opts, func(o SnapshotOption) bool { return o == nil }) {

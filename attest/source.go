@@ -31,6 +31,9 @@ func (a *Attestor) read(opts []Option) (err error) {
 		a.rehash = DefaultRehash
 	}
 	faults := a.faults
+	if a.stateKey != "" && a.state == "" {
+		faults = append(faults, errors.New("StateKey without State"))
+	}
 	if len(a.sources) != 1 {
 		faults = append(faults, fmt.Errorf("%d manifests given: give New one of Manifest, Pinned and Unsigned, once", len(a.sources)))
 		return errors.Join(faults...)

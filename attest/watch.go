@@ -37,7 +37,7 @@ func (w *watch) check() *finding {
 		return f
 	}
 	w.wake()
-	return &finding{code: codeArtifactUnsettled, reason: "a file that this tool uses is being checked", detail: "artifact " + w.Name + ": " + w.Path}
+	return &finding{code: codeArtifactUnsettled, reason: "a file that this tool or server uses is being checked", detail: "artifact " + w.Name + ": " + w.Path}
 }
 
 // doubtful reports whether a call would be refused now.
@@ -56,9 +56,15 @@ func (w *watch) rehash(ctx context.Context) error {
 		return nil
 	}
 	hold, err := measure(ctx, w.root, w.name, w.Artifact)
+	switch named, errRoot := w.root.Named(); {
+	case errRoot != nil:
+		err = errors.Join(err, errRoot)
+	case !named: // others now open another file
+		err = fmt.Errorf("%w: the folder of the artifacts was replaced or moved", errContent)
+	}
 	switch {
 	case errors.Is(err, errContent):
-		w.wire.trip(codeArtifactChanged, "a file that this tool uses is not the reviewed one", fmt.Sprintf("artifact %s: %v", w.Name, err))
+		w.wire.trip(codeArtifactChanged, "a file that this tool or server uses is not the reviewed one", fmt.Sprintf("artifact %s: %v", w.Name, err))
 		return err
 	case err != nil:
 		w.hold.Store(nil)

@@ -271,7 +271,8 @@ func SecretNames(names ...string) Option {
 
 // HeldSecrets makes the record know the secrets that the process holds at the
 // moment: wherever one of them appears in a text, it is blanked. The sequence is
-// asked for each event with such texts and must be quick; the bytes are not kept.
+// asked for each such text and must be quick; the bytes are not kept. What a secret
+// costs that is not in the text is a few nanoseconds.
 func HeldSecrets(held iter.Seq[[]byte]) Option {
 	return func(c *config) error {
 		if held == nil {

@@ -98,3 +98,33 @@ func BenchmarkCall(b *testing.B) {
 		})
 	}
 }
+
+// A credential that is in the cache costs a call no allocation, the first time it is
+// asked for and afterwards.
+func TestWarmGetDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("reason: the race detector allocates by itself")
+	}
+	for name, p := range map[string]creds.Provider{"kept": kept{}, "static": creds.Static([]byte("k"))} {
+		first, nothing := wrap(t, p, secret), wrap(t, p, func(context.Context) error { return nil })
+		per := func(run func() error) float64 {
+			return testing.AllocsPerRun(100, func() {
+				if err := run(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		if asking, not := per(first), per(nothing); asking != not {
+			t.Errorf("%s: a call that asks once allocates %v times, one that does not %v", name, asking, not)
+		}
+		err := wrap(t, p, func(ctx context.Context) error {
+			if allocs := per(func() error { return secret(ctx) }); allocs != 0 {
+				t.Errorf("%s: %v allocations for asking again", name, allocs)
+			}
+			return nil
+		})()
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}

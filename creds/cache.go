@@ -71,8 +71,7 @@ type entry struct {
 
 	refused   bool // the service has refused a credential of this entry
 	refusedAt time.Duration
-	barred    time.Duration // until when nothing is issued, since it refused another
-	rejected  string        // version that it refused, until one is issued
+	barred    bool // and another one soon after: nothing is issued for a while
 
 	next, prev *entry
 }
@@ -175,7 +174,7 @@ func (c *cache) release(is *issued, loans int) {
 	case is.loans > 0 || !is.retired:
 	case !is.ended:
 		c.end(is)
-	case loans > 0: // the injector was closed under the call
+	case is.outlived && loans > 0:
 		c.finish(is)
 	}
 }
@@ -192,7 +191,7 @@ func (c *cache) end(is *issued) {
 
 // sweepLater sees to it that what nobody asks for goes as well.
 func (c *cache) sweepLater() {
-	if c.timer == nil && (!c.closed || len(c.lingering) > 0) {
+	if c.timer == nil {
 		c.timer = time.AfterFunc(sweepEvery, c.sweep)
 	}
 }

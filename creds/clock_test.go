@@ -2,6 +2,7 @@ package creds
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -112,5 +113,13 @@ func TestPhasesAreInOrder(t *testing.T) {
 		if b := backoff(n, 0.999); b <= 0 || b > 30*time.Second || n == 1 && b > 500*time.Millisecond {
 			t.Errorf("pause %d: %v", n, b)
 		}
+	}
+}
+
+// An end that a provider made of time.Now is compared by the clock on the wall.
+func TestWallIsTheWall(t *testing.T) {
+	now := realClock()
+	if strings.Contains(now.wall.String(), "m=") {
+		t.Error("the wall clock carries a monotonic reading: compared with an Expires made of time.Now() it is not the wall that is asked")
 	}
 }

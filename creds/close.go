@@ -72,16 +72,18 @@ func (c *cache) close(ctx context.Context) error {
 	c.ground()
 	if c.timer != nil {
 		c.timer.Stop()
+		c.timer = nil
 	}
 	for _, e := range c.entries {
 		c.drop(e)
 	}
 	for is := range c.live {
 		if !is.ended { // lent: the calls that have it end without it
-			is.retired = true
+			is.retired, is.outlived = true, c.scrub
 			c.end(is)
 		}
 	}
+	clear(c.lingering)
 	if c.active == 0 {
 		close(c.idle)
 	}
@@ -97,7 +99,7 @@ func (c *cache) close(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for is := range c.live {
-		if !c.wanted(is) {
+		if !is.outlived {
 			c.wipe(is)
 		}
 	}

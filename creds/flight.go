@@ -49,11 +49,10 @@ func (c *cache) launch(e *entry, h *Handle, now instant, background bool) (*flig
 	if e.flight != nil {
 		return e.flight, nil
 	}
-	if e.refused && now.mono < e.barred {
-		return nil, &pause{e.barred - now.mono, errRefused}
+	if left := reportEvery - (now.mono - e.refusedAt); e.barred && left > 0 {
+		return nil, &pause{left, errRefused}
 	}
 	parent, req := h.parent, h.request()
-	req.Rejected = e.rejected
 	if !e.private {
 		if e.failures > 0 && now.mono < e.retryAt {
 			return nil, &pause{e.retryAt - now.mono, e.fault}

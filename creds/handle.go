@@ -118,7 +118,7 @@ func (h *Handle) ask(name string) (*ask, error) {
 	if key.source.planner != nil && key.source.fixed == nil {
 		plan, err := h.plan(key.source)
 		if err != nil {
-			if d, ok := errors.AsType[*mcpsec.Denial](err); ok && d.Kind == mcpsec.BadArguments {
+			if d, ok := errors.AsType[*mcpsec.Denial](err); ok && d.Kind == mcpsec.BadArguments && !d.Failure {
 				return nil, d // the model can correct itself
 			}
 			return nil, unavailable(name, err)

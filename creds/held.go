@@ -64,17 +64,18 @@ func (c *cache) hold(is *issued) {
 // locked.
 func (c *cache) finish(is *issued) {
 	switch {
-	case !c.scrub || c.closed && !is.used:
+	case !c.scrub || c.closed && !is.outlived:
 		c.wipe(is)
 		return
-	case is.loans > 0: // the injector is closed: when its calls are over
+	case is.loans > 0: // when they are over
 		return
 	}
 	now := c.clock()
 	sum := is.m.digest()
 	if twin, ok := c.lingering[sum]; ok { // a file has the same secret for every call
-		twin.wipeAt = now.mono + lingerFor
-		c.wipe(is)
+		if twin.wipeAt = now.mono + lingerFor; twin != is {
+			c.wipe(is)
+		}
 		return
 	}
 	if len(c.lingering) >= maxLingering {

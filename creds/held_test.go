@@ -74,3 +74,78 @@ func TestLingeringIsBounded(t *testing.T) {
 		s.wiped(t)
 	})
 }
+
+// Case 26: a server that shuts down under a call revokes and reveals nothing more, but its
+// record, which is written when the call is over, is still blanked.
+func TestHeldWhileCallsEndAfterClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := leased{&script{life: span}}
+		r := newRig(t, p)
+		r.in.Held()
+		r.want("k1")
+		err := r.as(t.Context(), "bob", func(ctx context.Context) error {
+			v, err := Secret(ctx, "n")
+			if err != nil {
+				return err
+			}
+			r.close() //nolint:contextcheck // Close has a deadline of its own
+			if !v.Empty() || v.Reveal() != nil {
+				t.Error("it reveals after Close")
+			}
+			if held := heldBy(r.in); fmt.Sprint(held) != "[k2 part2]" {
+				t.Errorf("under the call: %v", held)
+			}
+			pass(2 * lingerFor)
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if held := heldBy(r.in); fmt.Sprint(held) != "[k2 part2]" || len(p.revocations()) != 2 {
+			t.Errorf("when its record is written: %v, revoked %v", held, p.revocations())
+		}
+		pass(lingerFor + sweepEvery)
+		if held := heldBy(r.in); len(held) != 0 {
+			t.Errorf("afterwards: %v", held)
+		}
+		p.wiped(t)
+	})
+}
+
+// A call that asks and gives back without end holds one loan.
+func TestGetAndCloseInALoop(t *testing.T) {
+	r := newRig(t, &script{life: span})
+	_ = r.as(t.Context(), "alice", func(ctx context.Context) error {
+		h, _ := From(ctx)
+		for range 10_000 {
+			v, err := Secret(ctx, "n")
+			if err != nil {
+				return err
+			}
+			v.Close()
+		}
+		n := 0
+		for l := h.loans; l != nil; l = l.next {
+			n++
+		}
+		if n > 10 {
+			t.Errorf("%d loans of one credential in one call", n)
+		}
+		return nil
+	})
+	r.close()
+}
+
+// What is held is gathered once, and anew after every change.
+func BenchmarkHeld(b *testing.B) {
+	in := New()
+	for i := range 8192 {
+		in.cache.hold(&issued{m: Material{Secret: NewValue(fmt.Appendf(nil, "secret-number-%036d", i))}})
+	}
+	held := in.Held()
+	b.ReportAllocs()
+	for b.Loop() {
+		for range held {
+		}
+	}
+}

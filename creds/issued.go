@@ -21,12 +21,13 @@ type issued struct {
 	life life
 	note string // for the record
 
-	loans   int  // calls that have it
-	retired bool // no further call gets it
-	ended   bool // revoked and overwritten, or about to be
-	lent    bool // a call has been told that it was issued to it
-	caller  string
-	wipeAt  time.Duration // if it lingers for the record
+	loans    int  // calls that have it
+	retired  bool // no further call gets it
+	ended    bool // overwritten, or about to be
+	outlived bool // the injector was closed under calls that have it, and somebody asks what is held
+	lent     bool // a call has been told that it was issued to it
+	caller   string
+	wipeAt   time.Duration // if it lingers for the record
 }
 
 // newIssued takes over what a provider returned.
@@ -76,6 +77,9 @@ type loan struct {
 
 	next *loan // of the same call
 }
+
+// ended reports whether the call sees nothing any more.
+func (l *loan) ended() bool { return l.over.Load() || l.of.in.closed.Load() }
 
 // view is what the call sees. The cache is locked.
 func (l *loan) view() Material {

@@ -139,10 +139,6 @@ type Request struct {
 	// Subject is the token with which the caller authenticated, if the transport gave
 	// it with [WithSubject], for providers that exchange it. No handler can see it.
 	Subject Value
-	// Rejected is the Version of a credential of the same plan that a service refused
-	// (see [Handle.Report]), until another is issued, so that a provider can fall back
-	// on the one before it. It is no part of a plan, and else empty.
-	Rejected string
 }
 
 // Material is an issued credential. Everything but Secret and Parts is for the record.

@@ -62,14 +62,11 @@ func (c *cache) refuse(e *entry, is *issued) bool {
 	case e.current != is:
 		return true
 	default:
-		again := e.refused && now.mono-e.refusedAt < reportEvery
-		if again {
-			e.barred = e.refusedAt + reportEvery
-		} else {
+		e.barred = e.refused && now.mono-e.refusedAt < reportEvery
+		if !e.barred {
 			e.refused, e.refusedAt = true, now.mono
 		}
-		e.rejected = is.m.Version
 		c.retire(e)
-		return !again
+		return !e.barred
 	}
 }

@@ -46,7 +46,7 @@ func TestServiceRefuses(t *testing.T) {
 		provider     func(*script) Provider
 	}{
 		"the first":    {accept: func(s string) bool { return s != "k1" }, tries: 2, asked: 2, again: "k2"},
-		"every one":    {accept: func(string) bool { return false }, tries: 2, asked: 2, code: "creds.rejected", again: "k2"},
+		"every one":    {accept: func(string) bool { return false }, tries: 2, asked: 2, code: "creds.rejected"},
 		"a call's own": {accept: func(s string) bool { return s != "k1" }, tries: 2, asked: 2, again: "k3", provider: func(s *script) Provider { return ProviderFunc(s.Issue) }},
 		"every own":    {accept: func(string) bool { return false }, tries: 2, asked: 2, code: "creds.rejected", again: "k3", provider: func(s *script) Provider { return ProviderFunc(s.Issue) }},
 		"a static one": {accept: func(string) bool { return false }, tries: 1, code: "creds.rejected", again: "s", provider: func(*script) Provider { return Static([]byte("s")) }},
@@ -72,7 +72,12 @@ func TestServiceRefuses(t *testing.T) {
 				if d := mcpsec.AsDenial(err); d != nil && (!strings.Contains(d.Detail, "ExpiredToken") || strings.Contains(d.Error(), "Expired")) {
 					t.Errorf("%v, for the operator %q", d, d.Detail)
 				}
-				r.want(test.again)
+				if test.again != "" {
+					r.want(test.again)
+				} else {
+					_, err := r.get()
+					isUnavailable(t, err, "one credential after the other")
+				}
 				r.close()
 				s.wiped(t)
 			})
@@ -91,12 +96,12 @@ func TestRefusingServiceIsNoStorm(t *testing.T) {
 				_, err := use(ctx, func(string) bool { return false })
 				return err
 			})
-			if denialOf(err) != "creds.rejected" {
+			if d := denialOf(err); d != "creds.rejected" && d != "creds.unavailable" {
 				t.Fatal(err)
 			}
 			pass(time.Second)
 		}
-		if n := p.asked(); n < 10 || n > 12 {
+		if n := p.asked(); n < 18 || n > 22 {
 			t.Errorf("issued %d times in ten minutes", n)
 		}
 		r.close()
@@ -283,4 +288,75 @@ func TestGrantsThatAreAlikeShare(t *testing.T) {
 	if err := in.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// A long call asks again for every use: what it reports is what it used.
+func TestReportIsOfWhatWasUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &script{life: span}
+		r := newRig(t, p)
+		err := r.as(t.Context(), "alice", func(ctx context.Context) error {
+			h, _ := From(ctx)
+			for range 20 { // a long call asks again for every use
+				if _, err := h.Get(ctx, "n"); err != nil {
+					return err
+				}
+			}
+			pass(span)
+			m, err := h.Get(ctx, "n")
+			if err != nil {
+				return err
+			}
+			used := string(m.Secret.Reveal())
+			if err := h.Report(m.Secret, errExpiredToken); err != nil {
+				return err
+			}
+			m, err = h.Get(ctx, "n")
+			if err != nil {
+				return err
+			}
+			if got := string(m.Secret.Reveal()); got == used {
+				t.Errorf("the service refused %s, it was reported, and the next Get gives %s", used, got)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		r.close()
+	})
+}
+
+// Case 7: a service that refuses two credentials in a row gets no third one, also from
+// other calls, until a minute has passed since the first.
+func TestRefusedTwiceIsGivenToNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &script{life: span}
+		r := newRig(t, p)
+		refuse := func() error {
+			return r.as(t.Context(), "alice", func(ctx context.Context) error {
+				_, err := use(ctx, func(string) bool { return false })
+				return err
+			})
+		}
+		if d := denialOf(refuse()); d != "creds.rejected" {
+			t.Errorf("got %s", d)
+		}
+		pass(reportEvery / 2)
+		_, err := r.get()
+		isUnavailable(t, err, "one credential after the other")
+		if d := mcpsec.AsDenial(err); d == nil || d.RetryAfter != reportEvery/2 {
+			t.Errorf("retry: %+v", d)
+		}
+		if got, err := r.getAs("bob"); err != nil || got != "k3" {
+			t.Errorf("under another plan: %q, %v", got, err)
+		}
+		pass(reportEvery / 2)
+		r.want("k4")
+		if p.asked() != 4 {
+			t.Errorf("issued %d times", p.asked())
+		}
+		r.close()
+		p.wiped(t)
+	})
 }

@@ -15,15 +15,15 @@ func (c *cache) settle(e *entry, f *flight, req Request, a answer) {
 	defer c.mu.Unlock()
 	now, src := c.clock(), e.key.source
 	l, err := e.judge(now, a, c.random)
-	late := f.settled || e.gone || c.closed
-	switch {
-	case a.err != nil, a.renewed != nil && (err != nil || late), a.m.Secret.Empty():
-		a.m.wipe() // what was renewed is another's, who revokes it
-	case err != nil, late:
-		c.discard(src, a.m)
-	}
-	if err == nil && late {
+	if err == nil && (f.settled || e.gone || c.closed) {
 		err = errLanded
+	}
+	switch {
+	case err == nil:
+	case a.err != nil, a.renewed != nil, a.m.Secret.Empty():
+		a.m.wipe() // what was renewed is revoked where it was
+	default:
+		c.discard(src, a.m)
 	}
 	if f.settled {
 		return
@@ -48,7 +48,7 @@ func (c *cache) settle(e *entry, f *flight, req Request, a answer) {
 		}
 		return
 	}
-	e.failures, e.retryAt, e.fault, e.rejected = 0, 0, nil, ""
+	e.failures, e.retryAt, e.fault = 0, 0, nil
 	c.replace(e, f, req, a, l)
 }
 

@@ -48,7 +48,7 @@ func (v Value) Reveal() (secret []byte) {
 
 // look shows the bytes, which are not to be kept or changed, unless there are none.
 func (v Value) look(see func(data []byte)) {
-	if v.box == nil || v.loan != nil && v.loan.over.Load() {
+	if v.box == nil || v.loan != nil && v.loan.ended() {
 		return
 	}
 	b := v.box()

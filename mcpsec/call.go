@@ -1,7 +1,9 @@
 package mcpsec
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -81,8 +83,21 @@ type Tool struct {
 	// Guarded is set when the tool was added with AddTool, Wrap or WrapFor, so
 	// that a reply from any other handler is dropped.
 	Guarded bool
+	// Attested is the attesting control's own, set with Digest: what it gives to the
+	// tool's handler, see [Running].
+	Attested any
 
 	entry *entry
+}
+
+// Running returns the tool whose handler has been given the context; nil if there is none,
+// or if the call has not got past every control. In a handler that another one calls, it
+// is the inner one.
+func Running(ctx context.Context) *Tool {
+	if f := flightFrom(ctx); f != nil && f.ran.Load() {
+		return f.call.Tool
+	}
+	return nil
 }
 
 // A Finding is something a control noted of a call without refusing it: a refusal
@@ -120,7 +135,32 @@ type Note struct{ Key, Value string }
 // Ran reports whether the call has got past every control, to its handler or, where
 // no handler is guarded, to the SDK. What was refused before has done nothing. A
 // control asks it after next has returned.
-func (c *Call) Ran() bool { return c.flight != nil && c.flight.ran }
+func (c *Call) Ran() bool { return c.flight != nil && c.flight.ran.Load() }
+
+// Offered returns what the server offers at this moment, in the SDK's own pointers: what
+// the SDK would use for the call if nobody registers anything in between. It lists
+// everything, which takes microseconds, and leaves Server, Instructions and Alarm empty.
+func (c *Call) Offered(ctx context.Context) (*Inventory, error) {
+	f := c.flight
+	if f == nil || f.req == nil || f.guard.sdk == nil {
+		return nil, errNotAsked
+	}
+	ss, ok := f.req.GetSession().(*mcp.ServerSession)
+	if !ok {
+		return nil, errNotAsked
+	}
+	all, err := listEverything(ctx, f.guard.sdk, ss)
+	if err != nil {
+		return nil, err
+	}
+	inv := &Inventory{Prompts: all.Prompts, Resources: all.Resources, Templates: all.Templates}
+	for _, t := range all.Tools {
+		inv.Tools = append(inv.Tools, &Tool{Name: t.Name, Definition: t})
+	}
+	return inv, nil
+}
+
+var errNotAsked = errors.New("mcpsec: not a call that a server was asked for")
 
 // Findings returns what controls noted so far, oldest first.
 func (c *Call) Findings() []Finding {

@@ -21,8 +21,8 @@ type Handler func(ctx context.Context, call *Call) (mcp.Result, error)
 // is refused unless the control was given to New with [FailOpen].
 //
 // A control says where it belongs by implementing [Declarer], or is placed with
-// [At]. The optional interfaces [Checker], [Authorizer], [Sealer], [Set] and
-// io.Closer are found by the guard.
+// [At]. The optional interfaces [Checker], [Authorizer], [Sealer],
+// [Committer], [Set] and io.Closer are found by the guard.
 type Control interface {
 	Wrap(next Handler) Handler
 }
@@ -40,6 +40,8 @@ type Declaration struct {
 	Stage Stage  // required
 	// Sole controls exclude each other: New refuses two of the same Name.
 	Sole bool
+	// Strict controls only enforce: New refuses them in Observe mode and with FailOpen.
+	Strict bool
 }
 
 // A Declarer is a Control that knows its own stage and name.
@@ -74,6 +76,15 @@ type Authorizer interface {
 type Sealer interface {
 	Control
 	Seal(ctx context.Context, inv *Inventory) error
+}
+
+// A Committer is a Control that keeps, beyond the process, that a server has started.
+// Install calls Commit once, in stage order, when nothing else can make it fail any more:
+// every Sealer has agreed and the guard is proved to be in force. It fails with Commit's
+// error. Calls that arrive meanwhile meet the control before Commit has returned.
+type Committer interface {
+	Control
+	Commit(ctx context.Context) error
 }
 
 // A Set is several controls that belong together but to different stages. New

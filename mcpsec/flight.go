@@ -37,13 +37,13 @@ type flight struct {
 	mu   sync.Mutex
 	rare *remembered // nil for most calls
 
-	runs    int32 // of the guarded handler
-	byHand  bool  // begun at a handler, without middleware
-	framed  bool  // the request itself says which token it has, if any
-	counted bool  // a retry of a call that was already charged
-	landed  bool  // over; under mu
-	asked   bool  // the last run asked the client for input
-	ran     bool  // what the call is for has begun
+	runs    int32       // of the guarded handler
+	byHand  bool        // begun at a handler, without middleware
+	framed  bool        // the request itself says which token it has, if any
+	counted bool        // a retry of a call that was already charged
+	landed  bool        // over; under mu
+	asked   bool        // the last run asked the client for input
+	ran     atomic.Bool // what the call is for has begun
 }
 
 // remembered is what only few calls have to remember.

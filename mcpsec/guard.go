@@ -150,6 +150,9 @@ func (g *Guard) checkLinks() (faults []error) {
 		if l.Sole {
 			sole[l.Name] = l.Stage
 		}
+		if l.Strict && l.lenient() {
+			faults = append(faults, fmt.Errorf("control %s only enforces: give it to New without InMode and FailOpen", l.Name))
+		}
 		if c, ok := as[Checker](l.control); ok {
 			var err error
 			if err = errors.Join(safely(func() { err = c.Check() }), err); err != nil {

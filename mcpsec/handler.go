@@ -123,7 +123,7 @@ func (t *typedRun[In, Out]) run(ctx context.Context, call *Call) (mcp.Result, er
 // runTyped runs a typed handler when no control stands beside it.
 func runTyped[In, Out any](ctx context.Context, f *flight, req *mcp.CallToolRequest, in In, h mcp.ToolHandlerFor[In, Out]) (res *mcp.CallToolResult, out Out, err error) {
 	f.startRun(req)
-	f.ran = true
+	f.ran.Store(true)
 	defer func() {
 		if p := recover(); p != nil {
 			err = f.crashed(p)

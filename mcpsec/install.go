@@ -79,7 +79,8 @@ func (g *Guard) attach(s *mcp.Server) (all everything, err error) {
 //     names the specification does not allow, and look-alike names;
 //   - lets every [Sealer] inspect the inventory;
 //   - sends probes over an in-memory connection (a denied tool, an unknown method,
-//     a subscription, a panicking handler) and fails if the chain is not in force.
+//     a subscription, a panicking handler) and fails if the chain is not in force;
+//   - lets every [Committer] remember the start.
 //
 // If Install fails, the server refuses every call. On a server whose tools were
 // added with mcp.AddTool, Install alone guards the frame and the middleware. What
@@ -169,6 +170,14 @@ func (g *Guard) install(s *mcp.Server) error {
 	if err := g.probe(ctx, s); err != nil {
 		g.state.Store(stateRefused)
 		return fmt.Errorf("start-up probe: %w", err)
+	}
+	for _, l := range g.links {
+		if c, ok := as[Committer](l.control); ok {
+			if err := c.Commit(ctx); err != nil {
+				g.state.Store(stateRefused)
+				return fmt.Errorf("control %s: %w", l.Name, err)
+			}
+		}
 	}
 	return nil
 }

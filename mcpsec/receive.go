@@ -279,7 +279,7 @@ func dispatch(ctx context.Context, call *Call) (mcp.Result, error) {
 // the middleware, for what has no guarded handler, it hands over to the SDK.
 func runHandler(ctx context.Context, call *Call) (mcp.Result, error) {
 	f := call.flight
-	f.ran = true
+	f.ran.Store(true)
 	if f.run != nil {
 		return f.runContained(ctx, call)
 	}

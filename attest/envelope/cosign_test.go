@@ -65,7 +65,7 @@ func manifestOf(t *testing.T, artifact []byte) []byte {
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	raw, err := (&manifest.Manifest{
 		ServerName: "files", Sequence: 1, IssuedAt: now, NotBefore: now, Expires: now.AddDate(0, 1, 0), Closed: true,
-		DefinitionScheme: manifest.DefinitionScheme, InstructionsSHA256: strings.Repeat("0", 64), Tools: []manifest.Tool{},
+		DefinitionScheme: manifest.DefinitionScheme, ServerSHA256: strings.Repeat("0", 64), InstructionsSHA256: strings.Repeat("0", 64), Tools: []manifest.Tool{},
 		Prompts: []manifest.Definition{}, Resources: []manifest.Definition{}, ResourceTemplates: []manifest.Definition{},
 		Executables: []manifest.Executable{},
 		Artifacts:   []manifest.Artifact{{Name: "prompt", Role: "prompt", Path: "prompt.txt", Size: int64(len(artifact)), SHA256: hex.EncodeToString(sum[:]), Bind: manifest.Snapshot}},

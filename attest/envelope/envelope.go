@@ -52,9 +52,15 @@ type Verified struct {
 
 // Covers reports whether the key or certificate lived at the time at which the payload
 // says it was issued, both ends included. A signature without it lets somebody who finds
-// an old key, or borrows a new one, write a date of their choice.
+// an old key, or borrows a new one, write a date of their choice. Where a trusted time
+// says when it was signed, the payload may be older than the signer: a certificate that
+// lives for minutes is made when everything else is ready.
 func (v *Verified) Covers(issued time.Time) error {
-	return within(v.Signer, issued, v.NotBefore, v.NotAfter)
+	notBefore := v.NotBefore
+	if !v.Time.IsZero() {
+		notBefore = time.Time{}
+	}
+	return within(v.Signer, issued, notBefore, v.NotAfter)
 }
 
 // within reports whether a time lies in a window; an end that is zero is open.

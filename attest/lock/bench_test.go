@@ -17,7 +17,7 @@ func BenchmarkCall(b *testing.B) {
 	resp := answer(b, 1, `{"content":[{"type":"text","text":"ran"}]}`)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := g.outgoing(req); err != nil {
+		if err := g.outgoing(b.Context(), req); err != nil {
 			b.Fatal(err)
 		}
 		g.incoming(b.Context(), resp)
@@ -32,7 +32,7 @@ func BenchmarkList(b *testing.B) {
 			req, resp := request(b, 1, "tools/list", `{}`), answer(b, 1, benchList(n))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := g.outgoing(req); err != nil {
+				if err := g.outgoing(b.Context(), req); err != nil {
 					b.Fatal(err)
 				}
 				g.incoming(b.Context(), resp)
@@ -58,7 +58,7 @@ func benchGate(b *testing.B, n int) *gate {
 		approved: approvedIn(path), pending: pendingIn(path), next: make(map[Kind]string), seen: make(map[Kind]map[string]string),
 	})
 	for _, step := range [][2]string{{"initialize", identityResult}, {"tools/list", benchList(n)}} {
-		if err := g.outgoing(request(b, 0, step[0], `{}`)); err != nil {
+		if err := g.outgoing(b.Context(), request(b, 0, step[0], `{}`)); err != nil {
 			b.Fatal(err)
 		}
 		g.incoming(b.Context(), answer(b, 0, step[1]))

@@ -132,13 +132,18 @@ func quote(name string) string {
 
 // word writes the name of a member, in quotes unless it is an ordinary one.
 func word(name string) string {
-	for _, r := range name {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' {
-			return quote(name)
-		}
-	}
-	if name == "" || len(name) > 40 {
+	if !ordinary(name) {
 		return quote(name)
 	}
 	return name
+}
+
+// ordinary reports whether the name of a member can stand without quotes.
+func ordinary(name string) bool {
+	for _, r := range name {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 40
 }

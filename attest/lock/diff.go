@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mcpsec/mcpsec-go/internal/printable"
 )
 
 // maxWords bounds the texts that are compared word by word; the work grows with the
@@ -60,7 +62,10 @@ func collect(out map[string]string, path string, raw json.RawMessage) {
 	switch {
 	case raw[0] == '{' && json.Unmarshal(raw, &members) == nil && len(members) > 0:
 		for name, value := range members {
-			step := word(name)
+			step := name
+			if !ordinary(name) {
+				step = string(printable.AppendString(nil, name)) // in full: two names are never one
+			}
 			if path != "" {
 				step = "." + step
 			}
@@ -77,7 +82,7 @@ func collect(out map[string]string, path string, raw json.RawMessage) {
 
 // marks escapes, inside of strings, what words puts around its findings: else a server
 // could write a text that looks as if it had been taken out.
-var marks = strings.NewReplacer("[-", `\u005b-`, "-]", `-\u005d`, "{+", `\u007b+`, "+}", `+\u007d`)
+var marks = strings.NewReplacer("[-]", `\u005b-\u005d`, "{+}", `\u007b+\u007d`, "[-", `\u005b-`, "-]", `-\u005d`, "{+", `\u007b+`, "+}", `+\u007d`)
 
 // words compares two texts word by word.
 func words(before, after string) string {

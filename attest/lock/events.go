@@ -18,10 +18,14 @@ type events struct {
 	err  error // of the end, once everything before it was read
 	pass func(data []byte) ([]byte, error)
 	most int // bytes of an event
+
+	// ended is called at the end of a stream that cannot be resumed, as no event had an id.
+	ended     func()
+	resumable bool
 }
 
-func newEvents(body io.ReadCloser, pass func([]byte) ([]byte, error)) *events {
-	return &events{body: body, in: bufio.NewReader(body), pass: pass, most: maxMessage}
+func newEvents(body io.ReadCloser, pass func([]byte) ([]byte, error), ended func()) *events {
+	return &events{body: body, in: bufio.NewReader(body), pass: pass, most: maxMessage, ended: ended}
 }
 
 // Read implements [io.Reader].
@@ -30,7 +34,9 @@ func (e *events) Read(p []byte) (int, error) {
 		if e.err != nil {
 			return 0, e.err
 		}
-		e.err = e.event()
+		if e.err = e.event(); e.err != nil && !e.resumable {
+			e.ended()
+		}
 	}
 	return e.out.Read(p)
 }
@@ -72,7 +78,8 @@ func (e *events) event() error {
 		}
 	}
 	// A line may not end for one reader where it does not for another.
-	if id != "" && !strings.ContainsAny(id, "\r\x00") {
+	if id = strings.TrimSpace(id); id != "" && !strings.ContainsAny(id, "\r\x00") {
+		e.resumable = true
 		fmt.Fprintf(&e.out, "id: %s\n", id)
 	}
 	if ms, err := strconv.ParseUint(wait, 10, 31); err == nil {
@@ -81,7 +88,7 @@ func (e *events) event() error {
 	// Events of another name carry no messages.
 	if len(data) > 0 && (name == "" || name == "message") {
 		passed, err := e.pass(data)
-		if err != nil {
+		if err != nil || bytes.ContainsAny(passed, "\r\n") {
 			// No message: the SDK reads that as well and ends the connection.
 			passed = []byte("malformed")
 		}

@@ -71,6 +71,9 @@ type Definition struct {
 	SHA256 string    `json:"sha256"` // tooldef/1 of the text
 	How    How       `json:"pinned"`
 	At     time.Time `json:"at"` // UTC, whole seconds
+	// Shown is the digest that a review showed last under this name; see [Shown]. It is
+	// only in the file of what waits.
+	Shown string `json:"shown,omitempty"`
 	// Text is the definition as it was received, in canonical form (RFC 8785).
 	Text json.RawMessage `json:"definition"`
 }
@@ -126,13 +129,56 @@ func (f *File) Encode() ([]byte, error) {
 
 var errTooLarge = fmt.Errorf("the file would be larger than %d bytes", MaxSize)
 
-// least returns how many bytes the file has at least.
+// least returns how many bytes the file has at least. It is known before the file is
+// written: indented, what is small and deep becomes many times as long.
 func (f *File) least() (size int) {
 	for _, s := range f.Servers {
-		for _, k := range kinds {
-			for _, d := range *s.list(k) {
-				size += len(d.Text)
-			}
+		size += s.least()
+	}
+	return size
+}
+
+func (s *Server) least() (size int) {
+	if s == nil {
+		return 0
+	}
+	for _, k := range kinds {
+		for _, d := range *s.list(k) {
+			size += indented(d.Text)
+		}
+	}
+	if s.Identity != nil {
+		size += indented(s.Identity.Text)
+	}
+	return size
+}
+
+// indented returns the length of a canonical text that is indented, from its own left.
+func indented(text []byte) (size int) {
+	const step = 2
+	depth, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		size++
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			size++
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case (c == '{' || c == '[') && i+1 < len(text) && text[i+1] == c+2: // empty
+			size++
+			i++
+		case c == '{' || c == '[':
+			depth++
+			size += 1 + step*depth
+		case c == '}' || c == ']':
+			depth--
+			size += 1 + step*depth
+		case c == ',':
+			size += 1 + step*depth
+		case c == ':':
+			size++
 		}
 	}
 	return size
@@ -215,7 +261,10 @@ func (d *Definition) check(ways []How) error {
 	if _, offset := d.At.Zone(); offset != 0 || d.At.IsZero() {
 		return errors.New("at is no time in UTC")
 	}
-	canonical, err := tooldef.Canonical(d.Text)
+	if d.Shown != "" && (d.How != refused || !isDigest(d.Shown)) {
+		return errors.New("shown is the digest of what waits for review, in 64 lower-case hexadecimal digits")
+	}
+	canonical, err := tooldef.Reread(d.Text) // the file is bounded as a whole
 	if err != nil {
 		return err
 	}

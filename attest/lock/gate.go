@@ -24,6 +24,8 @@ type judge interface {
 	page(ctx context.Context, k Kind, p page) *mcpsec.Denial
 	// use is about the use of a tool or prompt.
 	use(k Kind, name string) *mcpsec.Denial
+	// refused is told of every refusal, its own and the gate's.
+	refused(ctx context.Context, d *mcpsec.Denial)
 }
 
 // A gate stands in a connection. It knows which answer belongs to which request, and
@@ -44,7 +46,15 @@ type question struct{ method, cursor string }
 func newGate(j judge) *gate { return &gate{judge: j, asked: make(map[jsonrpc.ID]question)} }
 
 // outgoing notes a message of the client before it goes out. An error keeps it back.
-func (g *gate) outgoing(msg jsonrpc.Message) error {
+func (g *gate) outgoing(ctx context.Context, msg jsonrpc.Message) error {
+	err := g.note(msg)
+	if d := mcpsec.AsDenial(err); d != nil {
+		g.judge.refused(ctx, d)
+	}
+	return err
+}
+
+func (g *gate) note(msg jsonrpc.Message) error {
 	req, ok := msg.(*jsonrpc.Request)
 	if !ok {
 		return nil
@@ -160,13 +170,13 @@ func (g *gate) incoming(ctx context.Context, msg jsonrpc.Message) jsonrpc.Messag
 	g.mu.Unlock()
 	if !expected {
 		// Perhaps an answer to what is about to be asked: it must not be believed.
-		return refuse(resp, codeMalformed.Deny("an answer to no question"))
+		return g.refuse(ctx, resp, codeMalformed.Deny("an answer to no question"))
 	}
 	if resp.Error != nil {
 		return &jsonrpc.Response{ID: resp.ID, Error: resp.Error, Extra: resp.Extra}
 	}
 	if denial := g.decide(ctx, q, resp.Result); denial != nil {
-		return refuse(resp, denial)
+		return g.refuse(ctx, resp, denial)
 	}
 	return resp
 }
@@ -207,7 +217,8 @@ func malformed(method string, err error) *mcpsec.Denial {
 
 // refuse makes the answer that carries a refusal. Its cause is the JSON-RPC error that
 // goes over a wire, where there is one.
-func refuse(resp *jsonrpc.Response, d *mcpsec.Denial) *jsonrpc.Response {
+func (g *gate) refuse(ctx context.Context, resp *jsonrpc.Response, d *mcpsec.Denial) *jsonrpc.Response {
+	g.judge.refused(ctx, d)
 	data, err := json.Marshal(map[string]string{"code": d.Code})
 	if err != nil {
 		data = nil

@@ -47,7 +47,7 @@ func identified(t *testing.T) (*gate, *lenient) {
 	t.Helper()
 	l := &lenient{}
 	g := newGate(l)
-	if err := g.outgoing(request(t, 0, "initialize", `{}`)); err != nil {
+	if err := g.outgoing(t.Context(), request(t, 0, "initialize", `{}`)); err != nil {
 		t.Fatal(err)
 	}
 	if passed, _ := g.incoming(t.Context(), answer(t, 0, identityResult)).(*jsonrpc.Response); passed.Error != nil {
@@ -71,7 +71,7 @@ func TestAnswersThatNobodyAskedFor(t *testing.T) {
 	g, l := identified(t)
 	// The answer is there before the question goes out.
 	refusedBy(t, g.incoming(t.Context(), answer(t, 1, evil)), codeMalformed)
-	if err := g.outgoing(request(t, 1, "tools/list", `{}`)); err != nil {
+	if err := g.outgoing(t.Context(), request(t, 1, "tools/list", `{}`)); err != nil {
 		t.Fatal(err)
 	}
 	if resp, _ := g.incoming(t.Context(), answer(t, 1, `{"tools":[]}`)).(*jsonrpc.Response); resp.Error != nil {
@@ -80,10 +80,10 @@ func TestAnswersThatNobodyAskedFor(t *testing.T) {
 	// A second answer to it.
 	refusedBy(t, g.incoming(t.Context(), answer(t, 1, evil)), codeMalformed)
 	// An answer to what was cancelled.
-	if err := g.outgoing(request(t, 2, "tools/list", `{}`)); err != nil {
+	if err := g.outgoing(t.Context(), request(t, 2, "tools/list", `{}`)); err != nil {
 		t.Fatal(err)
 	}
-	if err := g.outgoing(&jsonrpc.Request{Method: "notifications/cancelled", Params: json.RawMessage(`{"requestId":2}`)}); err != nil {
+	if err := g.outgoing(t.Context(), &jsonrpc.Request{Method: "notifications/cancelled", Params: json.RawMessage(`{"requestId":2}`)}); err != nil {
 		t.Fatal(err)
 	}
 	refusedBy(t, g.incoming(t.Context(), answer(t, 2, evil)), codeMalformed)
@@ -91,7 +91,7 @@ func TestAnswersThatNobodyAskedFor(t *testing.T) {
 		t.Errorf("%d pages were judged", l.pages)
 	}
 	// An error beside a result: only the error counts.
-	if err := g.outgoing(request(t, 3, "tools/list", `{}`)); err != nil {
+	if err := g.outgoing(t.Context(), request(t, 3, "tools/list", `{}`)); err != nil {
 		t.Fatal(err)
 	}
 	both := answer(t, 3, evil)
@@ -105,11 +105,11 @@ func TestNothingBeforeIdentity(t *testing.T) {
 	t.Parallel()
 	g := newGate(&lenient{})
 	for _, method := range []string{"tools/list", "tools/call", "resources/read", "subscriptions/listen", "x"} {
-		if d := DenialOf(g.outgoing(request(t, 1, method, `{}`))); d == nil || d.Code != codeUnapproved.Name {
+		if d := DenialOf(g.outgoing(t.Context(), request(t, 1, method, `{}`))); d == nil || d.Code != codeUnapproved.Name {
 			t.Errorf("%s went out", method)
 		}
 	}
-	if err := g.outgoing(request(t, 1, "ping", ``)); err != nil {
+	if err := g.outgoing(t.Context(), request(t, 1, "ping", ``)); err != nil {
 		t.Error(err)
 	}
 }
@@ -118,7 +118,7 @@ func TestParametersThatAreNotStrict(t *testing.T) {
 	t.Parallel()
 	g, _ := identified(t)
 	for _, params := range []string{`{"name":"a","name":"b"}`, `{"name":"a","Name":"b"}`, `{"name":7}`, `{"cursor":7}`, `[]`, `null`} {
-		if d := DenialOf(g.outgoing(request(t, 1, "tools/call", params))); d == nil || d.Code != codeMalformed.Name {
+		if d := DenialOf(g.outgoing(t.Context(), request(t, 1, "tools/call", params))); d == nil || d.Code != codeMalformed.Name {
 			t.Errorf("%s went out", params)
 		}
 	}
@@ -130,20 +130,20 @@ func TestQuestionsAreBounded(t *testing.T) {
 	t.Parallel()
 	g, _ := identified(t)
 	for i := range 2 * maxAsked {
-		if err := g.outgoing(request(t, float64(i), "ping", ``)); err != nil {
+		if err := g.outgoing(t.Context(), request(t, float64(i), "ping", ``)); err != nil {
 			t.Fatalf("%d: %v", i, err)
 		}
 		cancel := &jsonrpc.Request{Method: "notifications/cancelled", Params: fmt.Appendf(nil, `{"requestId":%d}`, i)}
-		if err := g.outgoing(cancel); err != nil {
+		if err := g.outgoing(t.Context(), cancel); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range maxAsked {
-		if err := g.outgoing(request(t, float64(i), "ping", ``)); err != nil {
+		if err := g.outgoing(t.Context(), request(t, float64(i), "ping", ``)); err != nil {
 			t.Fatalf("%d: %v", i, err)
 		}
 	}
-	if err := g.outgoing(request(t, 2*maxAsked, "ping", ``)); err == nil {
+	if err := g.outgoing(t.Context(), request(t, 2*maxAsked, "ping", ``)); err == nil {
 		t.Error("no bound")
 	}
 }
@@ -157,7 +157,7 @@ func FuzzIncoming(f *testing.F) {
 		r := &recorder{seen: &Server{}}
 		g := newGate(r)
 		g.identified = true
-		if g.outgoing(request(t, 1, method, `{}`)) != nil {
+		if g.outgoing(t.Context(), request(t, 1, method, `{}`)) != nil {
 			return
 		}
 		resp, ok := g.incoming(t.Context(), answer(t, 1, result)).(*jsonrpc.Response)
@@ -175,3 +175,5 @@ func FuzzIncoming(f *testing.F) {
 		}
 	})
 }
+
+func (*lenient) refused(context.Context, *mcpsec.Denial) {}

@@ -17,6 +17,9 @@ import (
 // maxMessage bounds a message over HTTP, in bytes, like the SDK's own limit on a line.
 const maxMessage = mcp.DefaultMaxLineLength
 
+// maxError bounds the body of an answer without success, in bytes.
+const maxError = 1 << 20
+
 // gated returns a copy of the transport whose HTTP client has the gate.
 func gated(t *mcp.StreamableClientTransport, g *gate) *mcp.StreamableClientTransport {
 	client := http.Client{}
@@ -43,14 +46,14 @@ type tripper struct {
 func (t *tripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	var msg jsonrpc.Message
 	if req.Method == http.MethodPost {
-		body, err := readBody(req.Body)
+		body, err := readBody(req.Body, maxMessage)
 		if err != nil {
 			return nil, err
 		}
 		if msg, err = jsonrpc.DecodeMessage(body); err != nil {
 			return nil, fmt.Errorf("a request that is no message: %w", err)
 		}
-		if err := t.gate.outgoing(msg); err != nil {
+		if err := t.gate.outgoing(req.Context(), msg); err != nil {
 			return nil, err
 		}
 		req = req.Clone(req.Context())
@@ -58,53 +61,94 @@ func (t *tripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.ContentLength = int64(len(body))
 	}
 	resp, err := t.inner.RoundTrip(req)
-	if err != nil || resp.StatusCode < 200 || resp.StatusCode > 299 {
-		if msg != nil {
-			t.gate.forget(msg) // of an answer without success the SDK takes the error only
-		}
+	if err != nil || resp == nil {
+		t.gate.forget(msg)
 		return resp, err
 	}
-	rewritten, err := t.rewrite(req.Context(), resp)
-	if err != nil {
-		if msg != nil {
-			t.gate.forget(msg)
-		}
+	if resp.Body == nil { // http.Client takes such an answer, too
+		resp.Body = http.NoBody
+	}
+	if resp.Header == nil {
+		resp.Header = make(http.Header)
+	}
+	if err := t.rewrite(req, msg, resp); err != nil {
+		t.gate.forget(msg)
 		return nil, errors.Join(err, resp.Body.Close())
 	}
-	return rewritten, nil
+	return resp, nil
 }
 
-// rewrite puts the judged messages in the place of a response's body.
-func (t *tripper) rewrite(ctx context.Context, resp *http.Response) (*http.Response, error) {
+// rewrite puts judged messages in the place of a response's body, and nothing in that of
+// any other. The status and the type alone do not keep the SDK from reading a body: it
+// looks for an error in every answer without success, and takes any answer for events
+// when it resumes a stream.
+func (t *tripper) rewrite(req *http.Request, msg jsonrpc.Message, resp *http.Response) error {
+	ctx := req.Context()
+	success := resp.StatusCode >= 200 && resp.StatusCode <= 299
 	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if err != nil {
 		kind = ""
 	}
-	resp.Header.Del("Content-Length")
-	resp.ContentLength = -1
-	switch kind {
-	case "text/event-stream":
-		resp.Header.Set("Content-Type", kind)
-		resp.Body = newEvents(resp.Body, func(data []byte) ([]byte, error) { return t.pass(ctx, data) })
-	case "application/json":
-		body, err := readBody(resp.Body)
+	switch {
+	case !success:
+		t.gate.forget(msg)
+		body, err := readBody(resp.Body, maxError)
 		if err != nil {
-			return nil, err
+			body = nil // the status alone says enough
 		}
-		if len(bytes.TrimSpace(body)) > 0 {
+		replace(resp, kind, onlyError(body))
+	case kind == "text/event-stream":
+		resp.Header.Set("Content-Type", kind)
+		resp.Header.Del("Content-Length")
+		resp.ContentLength = -1
+		resp.Body = newEvents(resp.Body,
+			func(data []byte) ([]byte, error) { return t.pass(ctx, data) },
+			func() { t.gate.forget(msg) })
+	case kind == "application/json" && req.Method == http.MethodPost:
+		body, err := readBody(resp.Body, maxMessage)
+		if err != nil {
+			return err
+		}
+		if body = bytes.TrimSpace(body); len(body) > 0 {
 			if body, err = t.pass(ctx, body); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		resp.Header.Set("Content-Type", kind)
-		resp.Header.Set("Content-Length", strconv.Itoa(len(body)))
-		resp.ContentLength = int64(len(body))
-		resp.Body = io.NopCloser(bytes.NewReader(body))
+		replace(resp, kind, body)
 	default:
-		// The SDK reads no messages from other types. It must not find one here either.
-		resp.Header.Set("Content-Type", "application/octet-stream")
+		t.gate.forget(msg)
+		if err := resp.Body.Close(); err != nil {
+			return err
+		}
+		replace(resp, "application/octet-stream", nil)
 	}
-	return resp, nil
+	return nil
+}
+
+// replace gives a response another body.
+func replace(resp *http.Response, kind string, body []byte) {
+	resp.Header.Set("Content-Type", kind)
+	resp.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	resp.ContentLength = int64(len(body))
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+}
+
+// onlyError returns the JSON-RPC error in the body of an answer without success, written
+// anew; nothing if there is none.
+func onlyError(body []byte) []byte {
+	msg, err := jsonrpc.DecodeMessage(body)
+	if err != nil {
+		return nil
+	}
+	resp, ok := msg.(*jsonrpc.Response)
+	if !ok || resp.Error == nil {
+		return nil
+	}
+	out, err := jsonrpc.EncodeMessage(&jsonrpc.Response{ID: resp.ID, Error: resp.Error})
+	if err != nil {
+		return nil
+	}
+	return out
 }
 
 // pass judges one message from the server and writes what the client gets.
@@ -122,17 +166,17 @@ func (t *tripper) pass(ctx context.Context, data []byte) ([]byte, error) {
 	return jsonrpc.EncodeMessage(msg)
 }
 
-// readBody reads all of a body and closes it.
-func readBody(body io.ReadCloser) ([]byte, error) {
+// readBody reads all of a body, up to a number of bytes, and closes it.
+func readBody(body io.ReadCloser, most int64) ([]byte, error) {
 	if body == nil {
 		return nil, nil
 	}
-	data, err := io.ReadAll(io.LimitReader(body, maxMessage+1))
+	data, err := io.ReadAll(io.LimitReader(body, most+1))
 	if err = errors.Join(err, body.Close()); err != nil {
 		return nil, err
 	}
-	if len(data) > maxMessage {
-		return nil, fmt.Errorf("a message of more than %d bytes", maxMessage)
+	if int64(len(data)) > most {
+		return nil, fmt.Errorf("a message of more than %d bytes", most)
 	}
 	return data, nil
 }

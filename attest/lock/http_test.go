@@ -156,7 +156,7 @@ func TestStandaloneStreamOverHTTP(t *testing.T) {
 // stream reads a stream of events to its end.
 func stream(t *testing.T, text string, pass func([]byte) ([]byte, error)) (string, error) {
 	t.Helper()
-	e := newEvents(io.NopCloser(strings.NewReader(text)), pass)
+	e := newEvents(io.NopCloser(strings.NewReader(text)), pass, func() {})
 	e.most = 10_000
 	got, err := io.ReadAll(e)
 	return string(got), err
@@ -167,6 +167,9 @@ func TestEvents(t *testing.T) {
 	upper := func(data []byte) ([]byte, error) {
 		if bytes.HasPrefix(data, []byte("bad")) {
 			return nil, errors.New("bad")
+		}
+		if bytes.HasPrefix(data, []byte("two")) {
+			return []byte("a\n\ndata: b"), nil
 		}
 		return bytes.ToUpper(data), nil
 	}
@@ -180,6 +183,8 @@ func TestEvents(t *testing.T) {
 		{"no message", "data: bad\n\n", "event: message\ndata: malformed\n\n"},
 		{"cut off", "data: a\n\ndata: b\n", "event: message\ndata: A\n\n"},
 		{"a second line for some readers", "id: 7\rdata: evil\nretry: 5\rdata: evil\ndata: a\n\n", "event: message\ndata: A\n\n"},
+		{"a second event in the answer", "data: two\n\n", "event: message\ndata: malformed\n\n"},
+		{"an id of spaces", "id:   \ndata: a\n\n", "event: message\ndata: A\n\n"},
 		{"an unknown field", "dats: x\ndata: a\n\n", "event: message\ndata: A\n\n"},
 	} {
 		if got, err := stream(t, test.in, upper); got != test.want || err != nil {

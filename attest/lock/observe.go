@@ -106,6 +106,8 @@ func (r *recorder) page(_ context.Context, k Kind, p page) *mcpsec.Denial {
 
 func (*recorder) use(Kind, string) *mcpsec.Denial { return nil }
 
+func (*recorder) refused(context.Context, *mcpsec.Denial) {} // the error is Observe's
+
 func observed(d shown) *Definition {
 	return &Definition{SHA256: d.sha256, How: refused, At: time.Now().UTC().Truncate(time.Second), Text: d.text}
 }

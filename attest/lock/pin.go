@@ -38,7 +38,9 @@ func Launched(name, sha256 string) Option {
 }
 
 // Logger is told of every pin on first use, as a warning, and of every refusal, as an
-// error. The default is [slog.Default].
+// error, with its code. Of a flood, 100 a minute are recorded of each sort and
+// connection, and then how many were not. The default is [slog.Default]; a logger over
+// audit.NewHandler takes them into the audit record.
 func Logger(log *slog.Logger) Option { return func(s *settings) { s.log = log } }
 
 // Pin wraps a transport to a server, so that a client sees only what the lock file
@@ -129,7 +131,7 @@ func (c *connection) Read(ctx context.Context) (jsonrpc.Message, error) {
 
 // Write implements [mcp.Connection].
 func (c *connection) Write(ctx context.Context, msg jsonrpc.Message) error {
-	if err := c.gate.outgoing(msg); err != nil {
+	if err := c.gate.outgoing(ctx, msg); err != nil {
 		return &kept{err}
 	}
 	err := c.Connection.Write(ctx, msg)

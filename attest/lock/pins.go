@@ -23,6 +23,7 @@ type pins struct {
 	pending  *store
 	log      *slog.Logger
 	now      func() time.Time
+	records  tally
 
 	mu sync.Mutex
 	// next is the cursor by which a first list goes on; a kind is here as long as this
@@ -94,6 +95,9 @@ func (p *pins) trust(ctx context.Context, d shown) error {
 }
 
 func (p *pins) page(ctx context.Context, k Kind, pg page) *mcpsec.Denial {
+	if pg.cursor == "" {
+		p.goOn(k, "") // another list begins: what the server left open is over
+	}
 	server, denial := p.load()
 	if denial != nil {
 		return denial
@@ -186,10 +190,11 @@ func (p *pins) verdict(ctx context.Context, server *Server, k Kind, list []shown
 	}
 	code := codeUnapproved
 	for _, c := range changes {
+		each := codeUnapproved.Name
 		if c.Old != nil {
-			code = codeChanged
+			code, each = codeChanged, codeChanged.Name
 		}
-		p.log.ErrorContext(ctx, "definition refused", "server", p.server, "kind", k.Name, "name", c.Name,
+		p.record(ctx, "definition refused", each, "kind", k.Name, "name", c.Name,
 			"approved", digestOf(c.Old), "shown", c.New.SHA256)
 	}
 	detail, remedy := "", "run mcpsec lock review"
@@ -228,6 +233,10 @@ func (p *pins) use(k Kind, name string) *mcpsec.Denial {
 		return codeChanged.Deny(fmt.Sprintf("server %s: %s %s changed since it was approved: run mcpsec lock review", quote(p.server), k, quote(name)))
 	}
 	return nil
+}
+
+func (p *pins) refused(ctx context.Context, d *mcpsec.Denial) {
+	p.record(ctx, "refused", d.Code, "reason", d.Reason)
 }
 
 func digestOf(d *Definition) string {

@@ -66,15 +66,51 @@ func keep(ctx context.Context, pending *store, changes []Change) error {
 				continue
 			}
 			d := *c.New
-			d.How = refused
+			d.How, d.Shown = refused, shownOf(server.get(c.Kind, c.Name))
 			if err := server.put(c.Kind, c.Name, &d); err != nil {
 				return false, err
 			}
 			changed = true
 		}
+		for _, c := range changes {
+			if size := f.Servers[c.Server].least(); size > maxWaiting {
+				return false, fmt.Errorf("more than %d bytes of one server wait for review", maxWaiting)
+			}
+		}
 		return changed, nil
 	})
 }
+
+func shownOf(d *Definition) string {
+	if d == nil {
+		return ""
+	}
+	return d.Shown
+}
+
+// Shown notes that somebody was shown the changes, as they are here. Pending then tells
+// by Definition.Shown whether what waits is what was looked at, or came later.
+func Shown(ctx context.Context, path string, changes ...Change) error {
+	err := pendingIn(path).update(ctx, func(f *File) (changed bool, err error) {
+		for _, c := range changes {
+			had := f.Servers[c.Server].get(c.Kind, c.Name)
+			if had == nil || c.New == nil || had.Shown == c.New.SHA256 {
+				continue
+			}
+			had.Shown = c.New.SHA256
+			changed = true
+		}
+		return changed, nil
+	})
+	if err != nil {
+		return fmt.Errorf("attest/lock: %w", err)
+	}
+	return nil
+}
+
+// maxWaiting bounds what one server may have waiting, in bytes of its definitions: the
+// file is that of all servers.
+const maxWaiting = 4 << 20
 
 // Approve takes changes into the lock file, exactly as they are here, and removes them
 // from what waits. A change without New takes the definition out. It fails, and changes
@@ -117,7 +153,7 @@ func (f *File) approve(c Change, how How) error {
 		return nil
 	}
 	d := *c.New
-	d.How, d.At = how, time.Now().UTC().Truncate(time.Second)
+	d.How, d.At, d.Shown = how, time.Now().UTC().Truncate(time.Second), ""
 	return server.put(c.Kind, c.Name, &d)
 }
 

@@ -96,6 +96,11 @@ func (s *store) update(ctx context.Context, change func(*File) (bool, error)) er
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.path, err)
 	}
+	// The file is that of all servers: what one of them sent must not make it one that
+	// nobody can read. A definition is deeper here than it was on the wire.
+	if _, err := decode(data, s.ways...); err != nil {
+		return fmt.Errorf("%s could not be read again: %w", s.path, err)
+	}
 	if err := regular.Replace(s.path, data, 0o644); err != nil {
 		return fmt.Errorf("writing %s: %w", s.path, err)
 	}

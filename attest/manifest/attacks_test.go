@@ -169,6 +169,7 @@ func TestValidateRefuses(t *testing.T) {
 		"symlinks":               func(m *Manifest) { m.AllowSymlinks = true },
 		"tooldef/2":              func(m *Manifest) { m.DefinitionScheme = "tooldef/2" },
 		"no scheme":              func(m *Manifest) { m.DefinitionScheme = "" },
+		"no server digest":       func(m *Manifest) { m.ServerSHA256 = "" },
 		"no instructions digest": func(m *Manifest) { m.InstructionsSHA256 = "" },
 		"previous is no digest":  func(m *Manifest) { m.Previous = "sha256:" + digest("a") },
 		"valid before issued":    func(m *Manifest) { m.NotBefore = m.IssuedAt.Add(-time.Second) },

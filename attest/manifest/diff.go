@@ -114,6 +114,8 @@ func (d *differ) head(before, after *Manifest) {
 	was, is := before.Expires.Sub(before.NotBefore), after.Expires.Sub(after.NotBefore)
 	d.whenf(is > was, true, "lifetime", "longer, from %s to %s", was, is)
 	d.whenf(is < was, false, "lifetime", "shorter, from %s to %s", was, is)
+	d.whenf(before.ServerSHA256 != after.ServerSHA256 && before.ServerName == after.ServerName && before.ServerVersion == after.ServerVersion, false,
+		"server", "its title, description, site or icons changed")
 	d.whenf(before.InstructionsSHA256 != after.InstructionsSHA256, false, "instructions", "the text changed")
 	d.optional("policy", before.PolicySHA256, after.PolicySHA256)
 }

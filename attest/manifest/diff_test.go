@@ -37,6 +37,7 @@ func TestDiff(t *testing.T) {
 		{"issued before", func(m *Manifest) { m.IssuedAt = m.IssuedAt.Add(-time.Hour) }, []string{"weaker: changed issuedAt: it goes back, from 2026-11-22T10:00:00Z to 2026-11-22T09:00:00Z"}},
 		{"longer", func(m *Manifest) { m.Expires = m.Expires.Add(time.Hour) }, []string{"weaker: changed lifetime: longer, from 719h59m0s to 720h59m0s"}},
 		{"shorter", func(m *Manifest) { m.Expires = m.Expires.Add(-time.Hour) }, []string{"changed lifetime: shorter, from 719h59m0s to 718h59m0s"}},
+		{"what the server says of itself", func(m *Manifest) { m.ServerSHA256 = digest("e") }, []string{"changed server: its title, description, site or icons changed"}},
 		{"instructions and policy", func(m *Manifest) { m.InstructionsSHA256 = digest("f"); m.PolicySHA256 = digest("f") }, []string{"changed instructions: the text changed", "changed policy: the content changed"}},
 		{"policy and SBOM gone", func(m *Manifest) { m.PolicySHA256 = ""; m.SBOM = nil }, []string{"weaker: removed policy: it is no longer pinned", "weaker: removed sbom: it is no longer pinned"}},
 		{"SBOM", func(m *Manifest) { m.SBOM = &SBOM{"CycloneDX", "1.6", digest("f")} }, []string{"changed sbom: from CycloneDX 1.5 to CycloneDX 1.6", "changed sbom: the content changed"}},

@@ -13,7 +13,7 @@ func example() *manifest.Manifest {
 	return &manifest.Manifest{
 		ServerName: "files", ServerVersion: "1.2.0", Sequence: 1,
 		IssuedAt: now, NotBefore: now, Expires: now.AddDate(0, 1, 0),
-		Closed: true, DefinitionScheme: manifest.DefinitionScheme, InstructionsSHA256: strings.Repeat("0", 64),
+		Closed: true, DefinitionScheme: manifest.DefinitionScheme, ServerSHA256: strings.Repeat("0", 64), InstructionsSHA256: strings.Repeat("0", 64),
 		Tools:   []manifest.Tool{{Name: "read_file", Version: "1.0.0", SHA256: strings.Repeat("1", 64), Artifacts: []string{}}},
 		Prompts: []manifest.Definition{}, Resources: []manifest.Definition{}, ResourceTemplates: []manifest.Definition{},
 		Executables: []manifest.Executable{}, Artifacts: []manifest.Artifact{},
@@ -39,6 +39,7 @@ func Example() {
 	fmt.Println(err)
 	// Output:
 	// instructions
+	// server
 	// tool:read_file@1.0.0
 	// the manifest has expired: at 2026-12-22T10:00:00Z, and the clock says 2026-12-22T10:00:00Z: sign a new one
 	// manifest: the statement: unknown member "Closed"

@@ -36,6 +36,9 @@ type Manifest struct {
 	Closed           bool   `json:"closed"`
 	AllowSymlinks    bool   `json:"allowSymlinks"`
 	DefinitionScheme string `json:"definitionScheme"`
+	// ServerSHA256 is the digest of all that the server says of itself, the serverInfo of
+	// its answer to initialize: name and version, title, description, site and icons.
+	ServerSHA256 string `json:"serverSha256"`
 	// InstructionsSHA256 is the digest of the instructions, UTF-8, as they are; of the
 	// empty text when there are none.
 	InstructionsSHA256 string       `json:"instructionsSha256"`

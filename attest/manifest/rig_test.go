@@ -16,7 +16,7 @@ func full() *Manifest {
 	return &Manifest{
 		ServerName: "files", ServerVersion: "1.2.0", Sequence: 7, Previous: digest("0"),
 		IssuedAt: issued, NotBefore: issued.Add(time.Minute), Expires: issued.Add(30 * 24 * time.Hour),
-		Closed: true, DefinitionScheme: DefinitionScheme, InstructionsSHA256: digest("1"),
+		Closed: true, DefinitionScheme: DefinitionScheme, ServerSHA256: digest("f"), InstructionsSHA256: digest("1"),
 		Tools: []Tool{
 			{Name: "ask", Version: "1.0.0", SHA256: digest("2"), Artifacts: []string{"model", "prompt"}},
 			{Name: "read_file", Version: "", SHA256: digest("3"), Artifacts: []string{}},
@@ -44,7 +44,7 @@ func full() *Manifest {
 func bare() *Manifest {
 	return &Manifest{
 		ServerName: "files", Sequence: 1, IssuedAt: issued, NotBefore: issued, Expires: issued.Add(time.Second),
-		Closed: true, DefinitionScheme: DefinitionScheme, InstructionsSHA256: digest("1"),
+		Closed: true, DefinitionScheme: DefinitionScheme, ServerSHA256: digest("f"), InstructionsSHA256: digest("1"),
 		Tools: []Tool{}, Prompts: []Definition{}, Resources: []Definition{}, ResourceTemplates: []Definition{},
 		Executables: []Executable{}, Artifacts: []Artifact{},
 	}

@@ -108,11 +108,12 @@ func (m *Manifest) Encode() ([]byte, error) {
 
 // Subjects returns what the manifest speaks of, sorted by name: "tool:NAME@VERSION" (or
 // "tool:NAME" without a version), "prompt:NAME", "resource:URI", "resource-template:URI",
-// "instructions", "executable/OS-ARCH", "artifact:ROLE/NAME", "sbom" and "policy".
+// "instructions", "server", "executable/OS-ARCH", "artifact:ROLE/NAME", "sbom" and "policy".
 func (m *Manifest) Subjects() []Subject {
 	var list []Subject
 	add := func(name, digest string) { list = append(list, Subject{Digests{digest}, name}) }
 	add("instructions", m.InstructionsSHA256)
+	add("server", m.ServerSHA256)
 	for _, t := range m.Tools {
 		add(t.title(), t.SHA256)
 	}

@@ -53,6 +53,7 @@ func (m *Manifest) Validate() error {
 	f.addf(m.Closed, "closed is not true: what a manifest does not name is not allowed")
 	f.addf(!m.AllowSymlinks, "allowSymlinks is not false: links are not followed")
 	f.addf(m.DefinitionScheme == DefinitionScheme, "definitionScheme is %s, not %s", quote(m.DefinitionScheme), DefinitionScheme)
+	f.digest(m.ServerSHA256, false, "serverSha256")
 	f.digest(m.InstructionsSHA256, false, "instructionsSha256")
 	m.checkTools(&f)
 	f.definitions(m.Prompts, "prompts", maxName)

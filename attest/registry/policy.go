@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -38,7 +40,8 @@ type Registry struct {
 	// that counts.
 	Log bool
 	// Digests asks that each package says which bytes it is: fileSha256, or for an image
-	// an identifier with @sha256.
+	// an identifier with @sha256. An entry without packages is refused: of a server that
+	// runs elsewhere, nobody says what it runs.
 	Digests bool
 	// Namespaces are those the registry may name servers in, such as "io.github.acme";
 	// a namespace does not include those below it. Empty means all, for a registry that
@@ -139,6 +142,9 @@ func (p *Policy) accept(ctx context.Context, trusted Registry, r Request) (*Entr
 		return nil, errors.New("the policy does not let this registry name servers in that namespace")
 	}
 	if trusted.Digests {
+		if len(content.Packages) == 0 {
+			return nil, errors.New("the policy asks for packages with digests, and the entry has remotes only")
+		}
 		for i, pkg := range content.Packages {
 			if !pkg.pinned() {
 				return nil, fmt.Errorf("package %d has no digest", i+1)
@@ -210,12 +216,15 @@ func (r Registry) names(server string) bool {
 	return slices.Contains(r.Namespaces, namespace)
 }
 
+// baseURL has no second way to write a host, a port or a path.
+var baseURL = regexp.MustCompile(`^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]*)?(/[A-Za-z0-9._~-]+)*$`)
+
 // checkBase refuses base URLs of which there would be two spellings.
 func checkBase(base string) error {
 	u, err := url.Parse(base)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
-		strings.HasSuffix(base, "/") || u.String() != base || strings.ToLower(u.Host) != u.Host {
-		return errors.New("the base URL of a registry is https://HOST/PATH in lower case, without slash at its end")
+	if err != nil || u.Scheme != "https" || u.User != nil || u.ForceQuery || u.RawQuery != "" || u.Fragment != "" ||
+		u.String() != base || !baseURL.MatchString(base) || u.Port() == "443" || u.Path != "" && path.Clean(u.Path) != u.Path {
+		return errors.New("the base URL of a registry is https://HOST/PATH, the host in lower case, without what can be left out: a port 443, a slash at the end, escapes, dots")
 	}
 	return nil
 }

@@ -133,7 +133,10 @@ func parseRemote(raw []byte) (r Remote, err error) {
 
 // pinned reports whether the entry says which bytes the package is.
 func (p Package) pinned() bool {
-	return p.FileSHA256 != "" || p.RegistryType == "oci" && image.MatchString(p.Identifier)
+	if strings.EqualFold(p.RegistryType, "oci") { // an image is no file: only its own digest says which
+		return image.MatchString(p.Identifier)
+	}
+	return p.FileSHA256 != ""
 }
 
 func checkVersion(v string) error {

@@ -96,18 +96,29 @@ func ParseSeverity(s string) (Severity, error) {
 	return 0, fmt.Errorf("vuln: severity %q is not negligible, low, medium, high or critical", s)
 }
 
-// Binary judges a Go program by what it links.
+// Binary judges a Go program by what it links. A module in whose place another one is
+// counts as both, by path and version alone.
 func (g *Gate) Binary(ctx context.Context, path string) (*Verdict, error) {
 	bill, err := sbom.File(path) // also keeps files away that only the engine would read
 	if err != nil {
 		return nil, err
 	}
-	v := &Verdict{Product: sbom.PackageURL(bill.Main.Path, bill.Main.Version)}
+	if !released(bill.GoVersion) {
+		return nil, fmt.Errorf("vuln: the program is built with Go %q, which is no release: its standard library cannot be judged", bill.GoVersion)
+	}
+	v := &Verdict{Product: sbom.PackageURL(bill.Main.Path, bill.Main.Version), Unjudged: unversioned(bill)}
 	found := findings{}
 	if v.DBModified, err = g.scan(ctx, found.binary, "-mode=binary", "--", path); err != nil {
 		return nil, err
 	}
-	return g.judge(v, found.list())
+	if !found.knows(library) {
+		return nil, errNotWhole
+	}
+	more, err := g.replaced(ctx, bill)
+	if err != nil {
+		return nil, err
+	}
+	return g.judge(v, append(found.list(), more...))
 }
 
 // Judge judges what another scanner found in the gate's product, with a database of that

@@ -192,6 +192,7 @@ func TestGrype(t *testing.T) {
 		"the database of an older Grype":      {`"status":{"built":"2026-11-22T00:00:00Z"}`, `"built":"2026-11-21T00:00:00Z"`, Gate{}, 1, ""},
 		"neg 61: a database that is too old":  {`2026-11-22`, `2026-10-22`, Gate{}, 0, "31 days old"},
 		"a database without a day":            {`{"status":{"built":"2026-11-22T00:00:00Z"}}`, `{}`, Gate{}, 0, "does not say of what day"},
+		"a database that is not valid":        {`"status":{`, `"status":{"valid":false,`, Gate{}, 0, "faulty"},
 		"a faulty database":                   {`"status":{`, `"status":{"error":"corrupt",`, Gate{}, 0, "faulty"},
 		"a report of something else":          {`"name":"grype"`, `"name":"syft"`, Gate{}, 0, "not one of Grype"},
 		"a report without matches":            {`"matches":`, `"hits":`, Gate{}, 0, "not one of Grype"},

@@ -58,11 +58,21 @@ func clock() time.Time { return today }
 // An entry is what the tests' database says of one module.
 type entry struct {
 	id, module string
-	symbols    []string // of the package of the module's name; nil: of a package that nobody links
+	symbols    []string // of the package of the module's name; nil: of a package that nobody links;
+	// empty: the advisory names no package, and means all of them
 }
+
+// old is in every database: one that knows nothing of the standard library is not whole.
+var old = entry{id: "GO-2020-0001", module: "stdlib", symbols: []string{"F"}}
 
 // database writes a vulnerability database and returns its address.
 func database(t *testing.T, modified time.Time, entries ...entry) string {
+	t.Helper()
+	return partOf(t, modified, append(entries, old)...)
+}
+
+// partOf writes a database that has these entries and no other.
+func partOf(t *testing.T, modified time.Time, entries ...entry) string {
 	t.Helper()
 	dir := t.TempDir()
 	write := func(name string, v any) {
@@ -80,22 +90,33 @@ func database(t *testing.T, modified time.Time, entries ...entry) string {
 	}
 	type object = map[string]any
 	modules, vulns := []object{}, []object{}
+	of := make(map[string][]object)
 	for _, e := range entries {
-		imports := object{"path": e.module + "/elsewhere", "symbols": []string{"F"}}
-		if e.symbols != nil {
-			imports = object{"path": e.module, "symbols": e.symbols}
+		imports := []object{{"path": e.module + "/elsewhere", "symbols": []string{"F"}}}
+		switch {
+		case e.symbols != nil && len(e.symbols) == 0:
+			imports = nil
+		case e.symbols != nil:
+			imports = []object{{"path": e.module, "symbols": e.symbols}}
+		}
+		fixed := "99.0.0"
+		if e.id == old.id {
+			fixed = "1.0.1"
 		}
 		write("ID/"+e.id+".json", object{
 			"schema_version": "1.3.1", "id": e.id, "modified": modified, "published": modified, "aliases": []string{"CVE-" + e.id},
 			"summary": "A made-up fault", "details": "None.",
 			"affected": []object{{
 				"package":            object{"name": e.module, "ecosystem": "Go"},
-				"ranges":             []object{{"type": "SEMVER", "events": []object{{"introduced": "0"}, {"fixed": "99.0.0"}}}},
-				"ecosystem_specific": object{"imports": []object{imports}},
+				"ranges":             []object{{"type": "SEMVER", "events": []object{{"introduced": "0"}, {"fixed": fixed}}}},
+				"ecosystem_specific": object{"imports": imports},
 			}},
 		})
-		modules = append(modules, object{"path": e.module, "vulns": []object{{"id": e.id, "modified": modified, "fixed": "99.0.0"}}})
+		of[e.module] = append(of[e.module], object{"id": e.id, "modified": modified, "fixed": fixed})
 		vulns = append(vulns, object{"id": e.id, "modified": modified, "aliases": []string{"CVE-" + e.id}})
+	}
+	for module, list := range of {
+		modules = append(modules, object{"path": module, "vulns": list})
 	}
 	write("index/db.json", object{"modified": modified})
 	write("index/modules.json", modules)

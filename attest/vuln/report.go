@@ -38,6 +38,7 @@ type grypeReport struct {
 			Built  time.Time `json:"built"` // until 0.87
 			Status struct {
 				Built time.Time `json:"built"`
+				Valid *bool     `json:"valid"` // since 0.88
 				Error string    `json:"error"`
 			} `json:"status"`
 		} `json:"db"`
@@ -73,7 +74,7 @@ func (g *Gate) Grype(data []byte) (*Verdict, error) {
 	switch {
 	case r.Descriptor.Name != "grype" || r.Matches == nil:
 		return nil, errors.New("vuln: the report is not one of Grype: make it with grype -o json")
-	case r.Descriptor.DB.Status.Error != "":
+	case r.Descriptor.DB.Status.Error != "", r.Descriptor.DB.Status.Valid != nil && !*r.Descriptor.DB.Status.Valid:
 		return nil, errors.New("vuln: the report says that Grype's database was faulty: run grype db update")
 	}
 	v := &Verdict{Product: g.Product, DBModified: r.Descriptor.DB.Built}
@@ -157,8 +158,12 @@ func (g *Gate) Syft(ctx context.Context, data []byte) (*Verdict, error) {
 			return nil, fmt.Errorf("vuln: the report has the %s package %q, which the Go database cannot judge: give a report of Grype", a.Type, a.Name)
 		}
 		version := strings.TrimPrefix(strings.TrimPrefix(a.Version, "go"), "v")
-		if key := [2]string{a.Name, version}; version == "(devel)" || seen[key] {
-			continue // the main module, of which no database knows, or one seen in another place
+		if version == "(devel)" { // a main module, of which no database knows, or one of a workspace
+			v.Unjudged = append(v.Unjudged, goURL(a.Name, ""))
+			continue
+		}
+		if key := [2]string{a.Name, version}; seen[key] {
+			continue // in another place
 		} else if seen[key] = true; a.Name == "" || version == "" || strings.HasPrefix(a.Name, "-") {
 			return nil, fmt.Errorf("vuln: the report has a module %q without version", a.Name)
 		}
@@ -171,6 +176,9 @@ func (g *Gate) Syft(ctx context.Context, data []byte) (*Verdict, error) {
 	}
 	if len(seen) == 0 {
 		return nil, errors.New("vuln: the report has no module with a version, so that there is nothing to judge")
+	}
+	if err := g.whole(ctx); err != nil {
+		return nil, err
 	}
 	return g.judge(v, found)
 }

@@ -43,6 +43,9 @@ type advisory struct {
 		Module struct {
 			Path string `json:"name"`
 		} `json:"package"`
+		Specific struct {
+			Imports []struct{} `json:"imports"`
+		} `json:"ecosystem_specific"`
 	} `json:"affected"`
 }
 
@@ -119,7 +122,7 @@ func (fs *findings) binary(m *message) {
 		return
 	}
 	at := f.Trace[0]
-	found := Finding{ID: f.OSV, Component: goURL(at.Module, at.Version), Fixed: f.FixedVersion}
+	found := Finding{ID: f.OSV, Component: goURL(at.Module, at.Version), Fixed: f.FixedVersion, module: at.Module}
 	switch {
 	case at.Function != "":
 		name := at.Function
@@ -158,6 +161,7 @@ func (fs *findings) add(f Finding) {
 func (fs *findings) list() []Finding {
 	all := make([]Finding, 0, len(fs.evidence))
 	for _, f := range fs.evidence {
+		fs.strengthen(&f)
 		if a := fs.advisories[f.ID]; a != nil {
 			f.Aliases, f.Summary = a.Aliases, a.Summary
 		}
@@ -168,7 +172,7 @@ func (fs *findings) list() []Finding {
 
 // goURL is the package URL of a module as a bill of materials has it.
 func goURL(module, version string) string {
-	if module == "stdlib" {
+	if module == library {
 		return sbom.PackageURL("std", strings.TrimPrefix(strings.TrimPrefix(version, "go"), "v"))
 	}
 	return sbom.PackageURL(module, version)

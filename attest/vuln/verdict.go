@@ -33,6 +33,8 @@ type Finding struct {
 	Summary   string     `json:"summary,omitempty"`
 	State     State      `json:"state"`
 	Exception *Exception `json:"exception,omitempty"` // also one that has expired
+
+	module string // of Go, that the database was asked about
 }
 
 // A Verdict is what a [Gate] found.

@@ -69,7 +69,7 @@ type sigmaRule struct {
 var levels = []string{"critical", "high", "medium", "low", "informational"}
 
 // gravest are codes that say the server is not what was reviewed.
-var gravest = []string{"attest.definition_mismatch", "attest.server_mismatch", "guard.foreign_handler", "guard.outflanked"}
+var gravest = []string{"attest.artifact_changed", "attest.definition_mismatch", "attest.server_mismatch", "guard.foreign_handler", "guard.outflanked"}
 
 // levelOf says how bad a refusal is. Most of it lies in its kind.
 func levelOf(c mcpsec.Code) string {
@@ -96,7 +96,7 @@ func levelOf(c mcpsec.Code) string {
 // sigmaFiles returns the rules. The same codes always give the same bytes.
 func sigmaFiles(shelves []shelf) []sigmaFile {
 	var files []sigmaFile
-	for _, s := range shelves {
+	for _, s := range families(shelves) {
 		var b bytes.Buffer
 		for _, level := range levels {
 			codes := slices.DeleteFunc(slices.Clone(s.codes), func(c mcpsec.Code) bool { return levelOf(c) != level })
@@ -121,6 +121,19 @@ func sigmaFiles(shelves []shelf) []sigmaFile {
 		r.append(&b)
 	}
 	return append(files, sigmaFile{"record.yml", b.Bytes()})
+}
+
+// families puts the codes of one prefix together, whatever packages they are of.
+func families(shelves []shelf) []shelf {
+	var all []shelf
+	for _, s := range shelves {
+		if n := len(all); n > 0 && all[n-1].prefix == s.prefix {
+			all[n-1].codes = slices.Concat(all[n-1].codes, s.codes)
+			continue
+		}
+		all = append(all, s)
+	}
+	return all
 }
 
 func innocence(level string) string {

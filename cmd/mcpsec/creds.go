@@ -89,10 +89,7 @@ func newMay(a creds.Access) may {
 		m.Notes = []string{}
 	}
 	if a.Lifetime > 0 {
-		m.Lifetime = strings.TrimSuffix(strings.TrimSuffix(a.Lifetime.String(), "0s"), "0m")
-		if a.Lifetime.Seconds() < 60 || m.Lifetime == "" {
-			m.Lifetime = a.Lifetime.String()
-		}
+		m.Lifetime = strings.NewReplacer("h0m0s", "h", "m0s", "m").Replace(a.Lifetime.String())
 	}
 	for _, r := range a.Rules {
 		m.Rules = append(m.Rules, credentialRule{r.Deny, append([]string{}, r.Actions...), append([]string{}, r.Resources...), r.When})

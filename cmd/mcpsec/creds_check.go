@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -52,6 +51,7 @@ type credsReport struct {
 	Offline     bool         `json:"offline"`
 	Faults      []string     `json:"faults"`
 	Credentials []credential `json:"credentials"`
+	closing     error        // what a login left behind
 }
 
 func newCredsCheck(a *app) *cobra.Command {
@@ -90,11 +90,11 @@ func newCredsCheck(a *app) *cobra.Command {
 	return cmd
 }
 
-func (f *credsFlags) check(cmd *cobra.Command, path string) (r *credsReport, err error) {
-	r = &credsReport{Schema: 1, File: path, Offline: f.offline, Credentials: []credential{}}
+func (f *credsFlags) check(cmd *cobra.Command, path string) (*credsReport, error) {
+	r := &credsReport{Schema: 1, File: path, Offline: f.offline, Credentials: []credential{}}
 	in, faults := loadCreds(path)
 	if in != nil {
-		defer func() { err = errors.Join(err, in.Close()) }() //nolint:contextcheck // closing has a deadline of its own
+		defer func() { r.closing = in.Close() }()
 	}
 	if r.Faults = faults; faults != nil {
 		return r, nil
@@ -189,5 +189,5 @@ func (r *credsReport) err() error {
 	case n > 1:
 		return fmt.Errorf("%d credentials do not work", n)
 	}
-	return nil
+	return r.closing
 }

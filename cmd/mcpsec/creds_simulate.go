@@ -180,7 +180,7 @@ func (s *simulation) text() string {
 				fmt.Fprintf(&b, "  %-9s %s\n", "may", shown(may, maxCell))
 			}
 		} else {
-			fmt.Fprintf(&b, "  %-9s\n", "policy")
+			b.WriteString("  policy\n")
 			pretty, err := encode(c.Policy)
 			if err != nil {
 				pretty = []byte("(unreadable)\n") // cannot be: it is JSON or a text

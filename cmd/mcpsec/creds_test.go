@@ -37,7 +37,7 @@ func rootWithCreds(a *app) *cobra.Command {
 func runCreds(ctx context.Context, args ...string) (code int, out, errs string) {
 	var o, e bytes.Buffer
 	a := &app{}
-	root := rootWithCreds(a)
+	root := rootWithCreds(a) //nolint:contextcheck // the command is given ctx
 	root.SetOut(&o)
 	root.SetErr(&e)
 	root.SetArgs(append([]string{"creds"}, args...))

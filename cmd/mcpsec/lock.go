@@ -29,6 +29,9 @@ resources, as they go over the wire. The lock file lies beside the code and is r
 a pull request; a host that wraps its transport with attest.Pin refuses whatever is not
 in it. What was refused waits for review in a file beside it, with .pending at its end,
 which does not belong into version control.`,
+		Example: `  mcpsec lock add files -- files-server --stdio
+  mcpsec lock review
+  mcpsec lock check files -- files-server --stdio`,
 	})
 	cmd.AddCommand(newLockAdd(a), newLockCheck(a), newLockList(a), newLockReview(a))
 	return cmd

@@ -55,6 +55,7 @@ func (l *launch) observe(cmd *cobra.Command, args []string) (name string, file *
 	defer cancel()
 	said := &tail{}
 	server := exec.CommandContext(ctx, args[1], args[2:]...) //nolint:gosec // the user gave this command
+	server.WaitDelay = time.Second                           // what it started may hold its standard error open
 	server.Stderr = said
 	seen, err = lock.Observe(ctx, &mcp.CommandTransport{Command: server, TerminateDuration: 2 * time.Second})
 	if err != nil {
@@ -77,8 +78,9 @@ func newLockAdd(a *app) *cobra.Command {
 		Short: "Start a server and pin what it shows",
 		Long: `Start a server over stdio, read what it says of itself and all its definitions, show
 them, and pin what is approved under a name that you choose. On a terminal each one is
-asked about; otherwise say --approve-all if you read what is printed, or --first-use if
-nobody did, which the lock file then says. What is not approved waits for mcpsec lock
+asked about; otherwise say --approve-all, which approves exactly the bytes that this run
+prints, for you to read afterwards, or --first-use if nobody will, which the lock file
+then says. What is not approved waits for mcpsec lock
 review. For a server that is pinned already, only what differs is shown.
 
 The command runs as it would in a host: with your rights and your environment.
@@ -99,11 +101,14 @@ Members with --json: those of mcpsec lock review.`,
 			if err := lock.Submit(cmd.Context(), l.path, changes...); err != nil {
 				return err
 			}
+			if err := l.checkProgram(cmd, name, file.Servers[name], seen.Artifact, firstUse || approveAll); err != nil {
+				return err
+			}
 			how := lock.Reviewed
 			if firstUse {
 				how = lock.OnFirstUse
 			}
-			reviewed := a.review(cmd, l.path, how, changes, decisions{approveAll: firstUse || approveAll})
+			reviewed := a.review(cmd, l.path, how, changes, decisions{approveAll: firstUse || approveAll, observed: true})
 			return errors.Join(reviewed, settle(cmd.Context(), l.path, name, seen.Artifact))
 		},
 	}
@@ -112,6 +117,23 @@ Members with --json: those of mcpsec lock review.`,
 	cmd.Flags().BoolVar(&approveAll, "approve-all", false, "pin everything as reviewed")
 	return cmd
 }
+
+// checkProgram refuses to change the program of a server that is pinned already, unless
+// everything is approved. To leave it out would be to forget that there was one.
+func (l *launch) checkProgram(cmd *cobra.Command, name string, had *lock.Server, now *lock.Artifact, approved bool) error {
+	switch {
+	case had == nil || sameProgram(had.Artifact, now):
+		return nil
+	case now == nil:
+		return fmt.Errorf("server %.*q is pinned with a program: give it with --artifact", maxQuoted, name)
+	case !approved:
+		return fmt.Errorf("the program is not the one in %s: after a wanted update, give --approve-all", l.path)
+	}
+	_, err := fmt.Fprintf(cmd.ErrOrStderr(), "server %s: the program is now %s sha256:%s\n", visible(name), visible(now.Name), now.SHA256)
+	return err
+}
+
+func sameProgram(a, b *lock.Artifact) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // settle seals the lists of a server whose identity was approved.
 func settle(ctx context.Context, path, name string, artifact *lock.Artifact) error {
@@ -161,7 +183,10 @@ Members with --json: those of mcpsec lock review.`,
 			if err := a.emit(cmd, r, text); err != nil {
 				return err
 			}
-			if had.Artifact != nil && (seen.Artifact == nil || *had.Artifact != *seen.Artifact) {
+			if had.Artifact == nil && seen.Artifact != nil {
+				return fmt.Errorf("no program is pinned in %s, so that --artifact says nothing: mcpsec lock add pins it", l.path)
+			}
+			if !sameProgram(had.Artifact, seen.Artifact) {
 				return fmt.Errorf("the program is not the one in %s: give it with --artifact; after a wanted update, mcpsec lock add again", l.path)
 			}
 			if len(changes) > 0 {

@@ -25,6 +25,10 @@ type decisions struct {
 	server                string
 	approve, reject       []string
 	approveAll, rejectAll bool
+
+	// observed says that the changes are what a server showed just now, and that it is
+	// for the caller to have them read: lock add.
+	observed bool
 }
 
 func (d *decisions) given() bool {
@@ -43,10 +47,12 @@ func newLockReview(a *app) *cobra.Command {
 word: [-what went-] and {+what came+}. Hidden characters are escaped, and what speaks
 against the definitions is said. On a terminal each change is asked about.
 
-Without one, --approve and --reject take names, as they are or with their kind before
-them ("tool:search", "prompt:search", "server" for what a server says of itself). What
-is approved is what is printed, byte for byte; what a server showed later is refused
-again. Rejecting only removes it from the list: it stays refused.
+Without one, run it twice: once to read, once with --approve and --reject. They take
+names, as they are or with their kind before them ("tool:search", "prompt:search",
+"server" for what a server says of itself), or the digest that was printed, sha256:HEX.
+A name, and --approve-all, approve only what an earlier review without a decision
+showed; what a server showed since must be read first. A digest says what was read, and
+needs no earlier review. Rejecting only removes it from the list: it stays refused.
 
 Without a decision the exit code is 1 as long as something waits.
 
@@ -106,13 +112,16 @@ func (a *app) review(cmd *cobra.Command, path string, how lock.How, changes []lo
 			left++
 		}
 	}
-	if err := carryOut(cmd.Context(), path, how, changes, verdicts); err != nil {
+	if err := a.emit(cmd, r, r.text(changes)); err != nil { // nothing is approved that is not printed
 		return err
 	}
-	if err := a.emit(cmd, r, r.text(changes)); err != nil {
-		return err
+	if err := carryOut(cmd.Context(), path, how, changes, verdicts); err != nil {
+		return fmt.Errorf("the decisions could not be carried out: %w", err)
 	}
 	if !d.given() {
+		if err := lock.Shown(cmd.Context(), path, changes...); err != nil {
+			return err
+		}
 		return fmt.Errorf("%d definitions wait for a decision: approve or reject them with mcpsec lock review", left)
 	}
 	return nil
@@ -129,6 +138,9 @@ func (d *decisions) judge(changes []lock.Change) ([]string, error) {
 	for i := range verdicts {
 		switch {
 		case d.approveAll:
+			if err := d.read(changes[i]); err != nil {
+				return nil, err
+			}
 			verdicts[i] = approved
 		case d.rejectAll:
 			verdicts[i] = rejected
@@ -143,11 +155,30 @@ func (d *decisions) judge(changes []lock.Change) ([]string, error) {
 			if verdicts[i] != "" && verdicts[i] != verdict {
 				return nil, usagef("%.*q is both approved and rejected", maxQuoted, name)
 			}
+			if verdict == approved && !strings.HasPrefix(name, digestPrefix) {
+				if err := d.read(changes[i]); err != nil {
+					return nil, err
+				}
+			}
 			verdicts[i] = verdict
 		}
 	}
 	return verdicts, nil
 }
+
+// read refuses to approve by its name what no review showed.
+func (d *decisions) read(c lock.Change) error {
+	switch {
+	case d.observed || c.New != nil && c.New.Shown == c.New.SHA256:
+		return nil
+	case c.New == nil || c.New.Shown == "":
+		return fmt.Errorf("server %s: %s, and was not shown yet: run mcpsec lock review", visible(c.Server), c)
+	}
+	return fmt.Errorf("server %s: %s, and has changed since it was shown: run mcpsec lock review", visible(c.Server), c)
+}
+
+// digestPrefix begins a digest on the command line.
+const digestPrefix = "sha256:"
 
 // named finds the one change that a name on the command line means.
 func named(changes []lock.Change, name string) (int, error) {
@@ -157,7 +188,8 @@ func named(changes []lock.Change, name string) (int, error) {
 		if c.Kind == lock.Identity {
 			whole = c.Kind.Name
 		}
-		if name != whole && (name != c.Name || name == "") {
+		digest := c.New != nil && name == digestPrefix+c.New.SHA256
+		if !digest && name != whole && (name != c.Name || name == "" || withKind(name)) {
 			continue
 		}
 		if found >= 0 {
@@ -169,6 +201,18 @@ func named(changes []lock.Change, name string) (int, error) {
 		return 0, fmt.Errorf("%.*q does not wait for review: mcpsec lock review shows what does", maxQuoted, name)
 	}
 	return found, nil
+}
+
+// withKind reports whether a name on the command line has its kind before it. A
+// definition may call itself so, too, and must not be taken for what was meant.
+func withKind(name string) bool {
+	kind, _, ok := strings.Cut(name, ":")
+	for _, k := range []lock.Kind{lock.Tool, lock.Prompt, lock.Resource, lock.ResourceTemplate} {
+		if ok && kind == k.Name {
+			return true
+		}
+	}
+	return name == lock.Identity.Name || strings.HasPrefix(name, digestPrefix)
 }
 
 func carryOut(ctx context.Context, path string, how lock.How, changes []lock.Change, verdicts []string) error {
@@ -207,6 +251,9 @@ func interview(ctx context.Context, in io.Reader, out io.Writer, path string, ho
 		var b bytes.Buffer
 		showChange(&b, r.Changes[i], c.String())
 		if err := say(b.String()); err != nil {
+			return err
+		}
+		if err := lock.Shown(ctx, path, c); err != nil {
 			return err
 		}
 		verdict, quit, err := question(answers, say)

@@ -23,7 +23,7 @@ type reviewed struct {
 	bundles     []*envelope.Bundle // what the file says of its signers
 	definitions *lock.Server       // nil if they are not there
 	program     string             // path of the executable that was started
-	bare        bool               // it is an interpreter of which the script is not known
+	bare        bool               // it is an interpreter, and what it runs is not known
 }
 
 // readReviewed reads a manifest, signed or not, without its definitions.
@@ -100,7 +100,7 @@ func (r *reviewed) findings() ([]remark, error) {
 		return nil, err
 	}
 	if r.bare {
-		list = append(list, remark{"warning", "script_not_found", "executable", "it is an interpreter, and nothing on its command line is a file", "add what it runs with --artifact"})
+		list = append(list, remark{"warning", "script_not_found", "executable", "it is an interpreter, and its command line does not say which file it runs", "add what it runs with --artifact"})
 	}
 	for _, e := range r.manifest.Executables {
 		if e.GoBuild != nil && e.GoBuild.Modified {

@@ -61,6 +61,7 @@ func covered(b *bytes.Buffer, m *manifest.Manifest, seen *lock.Server) {
 		{"server", visible(m.ServerName + " " + m.ServerVersion)},
 		{"sequence", sequence},
 		{"valid", m.NotBefore.Format(layout) + " until " + m.Expires.Format(layout)},
+		{"describes itself", itself(m, seen)},
 		{"instructions", instructions(m, seen)},
 	}
 	add := func(name, format string, args ...any) { rows = append(rows, row{name, fmt.Sprintf(format, args...)}) }
@@ -107,6 +108,16 @@ func built(g *manifest.GoBuild) string {
 		return ""
 	}
 	return visible(", " + strings.TrimSpace(g.Main+" "+g.Version) + ", " + g.GoVersion)
+}
+
+// itself returns what the server says of itself, besides its instructions.
+func itself(m *manifest.Manifest, seen *lock.Server) string {
+	var members map[string]json.RawMessage
+	var text bytes.Buffer
+	if seen.Identity == nil || json.Unmarshal(seen.Identity.Text, &members) != nil || json.Compact(&text, members["serverInfo"]) != nil {
+		return "sha256:" + m.ServerSHA256
+	}
+	return shown(text.String(), maxShown)
 }
 
 func instructions(m *manifest.Manifest, seen *lock.Server) string {

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	terminal "github.com/mcpsec/mcpsec-go/internal/printable"
 )
 
 // emit prints a command's result: value as JSON with --json, else text. It writes
@@ -35,7 +38,15 @@ func encode(value any) ([]byte, error) {
 	if err := enc.Encode(value); err != nil {
 		return nil, fmt.Errorf("encoding the result: %w", err)
 	}
-	return b.Bytes(), nil
+	out := make([]byte, 0, b.Len())
+	for _, r := range b.String() {
+		if r != '\n' && terminal.Hidden(r) { // inside of a string: what others chose must not steer a terminal
+			out = terminal.AppendEscape(out, r)
+		} else {
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	return out, nil
 }
 
 // A row is a name and what it holds.

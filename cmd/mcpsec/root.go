@@ -10,6 +10,7 @@ import (
 // commands are the sub-commands, in the order of the alphabet.
 var commands = []func(*app) *cobra.Command{
 	newAudit,
+	newCreds,
 	newDiff,
 	newDoctor,
 	newExplain,
@@ -35,8 +36,10 @@ type app struct {
 }
 
 const rootHelp = `mcpsec puts security controls around the calls of a Model Context Protocol server.
-This command line reads and verifies the audit record, freezes what runs away,
-explains what the library refuses, and checks the environment it runs in.
+This command line makes, signs and verifies the manifest of a server, pins the servers
+of others, says what each tool's credentials allow, reads and verifies the audit record,
+freezes what runs away, explains what the library refuses, and checks the environment it
+runs in.
 
 Results go to standard output. An error is one line on standard error, "mcpsec: ..."
 or, with --json, {"error": {"message", "exitCode", "hint", "nearest"}}; the last two
@@ -54,7 +57,9 @@ func newRoot(a *app, out, errs io.Writer) *cobra.Command {
 		Use:   "mcpsec",
 		Short: "Security controls for MCP servers",
 		Long:  rootHelp,
-		Example: `  mcpsec audit verify --dir /var/lib/notes/audit
+		Example: `  mcpsec manifest -- ./notes-server
+  mcpsec verify manifest.sigstore.json --key release.pub
+  mcpsec audit verify --dir /var/lib/notes/audit
   mcpsec doctor
   mcpsec explain ratelimit.exceeded
   mcpsec version --json`,

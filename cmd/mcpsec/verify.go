@@ -47,7 +47,6 @@ type verifying struct {
 	dir     string
 	env     []string
 	timeout time.Duration
-	now     func() time.Time
 }
 
 // A verified manifest is what verify prints; its members are those of the JSON form.
@@ -69,7 +68,7 @@ type verifiedSigner struct {
 }
 
 func newVerify(a *app) *cobra.Command {
-	v := verifying{now: time.Now}
+	var v verifying
 	cmd := &cobra.Command{
 		Use:   "verify FILE {--key FILE | --identity NAME --issuer URL --trusted-root FILE} [-- COMMAND [ARGUMENT]...]",
 		Short: "Verify a signed manifest",
@@ -137,7 +136,7 @@ const clockSlack = 5 * time.Minute
 
 // admit asks what a server asks of a manifest before it looks at itself.
 func (v *verifying) admit(m *manifest.Manifest, signers []*envelope.Verified) error {
-	now := v.now()
+	now := time.Now()
 	faults := []error{m.At(now, 0)}
 	if m.Sequence < v.minimum {
 		faults = append(faults, fmt.Errorf("the manifest has sequence %d, the minimum is %d", m.Sequence, v.minimum))
@@ -208,6 +207,9 @@ func (v *verifying) program(ctx context.Context, m *manifest.Manifest, command [
 		}
 		if want := m.Executables[i]; got.SHA256 != want.SHA256 || got.Size != want.Size {
 			return nil, fmt.Errorf("%s is not the executable in the manifest: expected sha256:%s (%d bytes), found sha256:%s (%d bytes)", program.Path, want.SHA256, want.Size, got.SHA256, got.Size)
+		}
+		if program.Bare {
+			return []string{"the executable, which is an interpreter: what it runs is not known and was not compared"}, nil
 		}
 		return []string{"the executable"}, nil
 	}

@@ -344,3 +344,17 @@ func FuzzUnseal(f *testing.F) {
 		}
 	})
 }
+
+// The plan of a file needs its state, and no more than that.
+func BenchmarkPlan(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "secrets.age")
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	p := Open(Config{Path: path}).Secret("n").(creds.Planner)
+	for b.Loop() {
+		if _, err := p.Plan(creds.Spec{}, creds.Request{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

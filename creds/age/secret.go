@@ -15,16 +15,23 @@ import (
 // Secret returns a provider of the named secret of the file. The plan is the file, its
 // time of modification and size, and the name: whoever is granted the same shares what
 // was read, and a file that was replaced counts from the next call on.
-func (s *Store) Secret(name string) creds.Provider { return &secret{s, name, false} }
+func (s *Store) Secret(name string) creds.Provider { return s.secret(name, false) }
 
 // Whole returns a provider of all that is in the file, as one secret: of any kind, also
 // binary. One line feed at the end is not part of it.
-func (s *Store) Whole() creds.Provider { return &secret{s, "", true} }
+func (s *Store) Whole() creds.Provider { return s.secret("", true) }
+
+func (s *Store) secret(name string, whole bool) *secret {
+	p := &secret{store: s, name: name, whole: whole}
+	p.plan = "age " + rest.Fingerprint(s.conf.Path, p.what()) + " "
+	return p
+}
 
 type secret struct {
 	store *Store
 	name  string
 	whole bool
+	plan  string // without the state of the file
 }
 
 var (
@@ -52,7 +59,7 @@ func (s *secret) Plan(creds.Spec, creds.Request) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("age: %w", err)
 	}
-	return "age " + rest.Fingerprint(s.store.conf.Path, state, s.what()), nil
+	return s.plan + state, nil
 }
 
 func (s *secret) what() string {

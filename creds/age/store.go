@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"strconv"
 	"sync"
 	"time"
 
@@ -28,7 +29,8 @@ const (
 	maxWork = 18
 )
 
-// A Config says where the file is and what opens it: Identity or Passphrase.
+// A Config says where the file is and what opens it: Identity or Passphrase. Their
+// providers are closed with those of the [Store], and must not give out leases.
 type Config struct {
 	Path string
 	// Identity gives the private keys, one a line, as age-keygen writes them. It is
@@ -45,8 +47,18 @@ type Store struct {
 	conf Config
 	turn chan struct{} // held by whoever decrypts: a passphrase takes much memory
 
-	mu   sync.Mutex
-	next *reading // that has not begun, or nil
+	mu      sync.Mutex
+	readers int // in decrypt
+	begun   int // how many readings
+	last    reading
+}
+
+// A reading is the outcome of one decryption. It is kept only as long as somebody waits.
+type reading struct {
+	number  int
+	content []byte
+	version string
+	err     error
 }
 
 // Open returns a store. It opens nothing yet; what is wrong, its providers report from
@@ -84,7 +96,54 @@ func (s *Store) state() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s/%d", info.ModTime().UTC().Format(time.RFC3339Nano), info.Size()), nil
+	return strconv.FormatInt(info.ModTime().UnixNano(), 10) + "/" + strconv.FormatInt(info.Size(), 10), nil
+}
+
+// decrypt returns what is in the file, and which version of it. The caller clears it.
+// Deriving a key from a passphrase takes a second, so those who had to wait share one
+// reading: the first that began after they came, because anything earlier may be of a
+// file that has been replaced.
+func (s *Store) decrypt(ctx context.Context) (content []byte, version string, err error) {
+	s.mu.Lock()
+	s.readers++
+	begun := s.begun
+	s.mu.Unlock()
+	defer s.leave()
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return nil, "", ctx.Err()
+	}
+	s.mu.Lock()
+	r := s.last
+	fresh := r.number > begun
+	if !fresh {
+		s.begun++
+		r = reading{number: s.begun}
+	}
+	s.mu.Unlock()
+	if !fresh {
+		r.content, r.version, r.err = s.read(ctx)
+		if ctx.Err() != nil {
+			r.number = 0 // it may have failed for this caller alone
+		}
+		s.mu.Lock()
+		clear(s.last.content)
+		s.last = r
+		s.mu.Unlock()
+	}
+	return bytes.Clone(r.content), r.version, r.err
+}
+
+// leave overwrites the last reading when nobody waits any more.
+func (s *Store) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.readers--; s.readers == 0 {
+		clear(s.last.content)
+		s.last = reading{}
+	}
 }
 
 // read returns what is in the file, and which version of it. The caller clears it.

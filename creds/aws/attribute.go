@@ -14,7 +14,9 @@ import (
 type Attribute int
 
 // The attributes. Subject, Tenant and Client mean something only together with their
-// issuer: where callers of several issuers are served, use Identity.
+// issuer: where callers of several issuers are served, use Identity. A local process
+// has no issuer, and so nothing but Identity: its "uid:1000" could be the subject of
+// somebody's token.
 const (
 	Issuer Attribute = iota + 1
 	Subject
@@ -52,6 +54,9 @@ func attributeNamed(name string) Attribute {
 func (a Attribute) value(p mcpsec.Principal) (string, error) {
 	if p.Rung < mcpsec.Process {
 		return "", refuse(codePrincipal, "the caller is not identified")
+	}
+	if p.Rung == mcpsec.Process && a != Identity {
+		return "", refuse(codePrincipal, "a local process has no "+a.String()+" that an issuer stands for, only its identity")
 	}
 	v := ""
 	switch a {

@@ -154,11 +154,13 @@ func (b *Base) begin(ctx context.Context, now time.Time) *flight {
 	context.AfterFunc(own, func() { b.settle(f, keys{}, &fault{text: "aws.Base: its source gave no answer in time"}) })
 	go func() {
 		defer cancel()
+		defer func() { // also if the source ends the goroutine
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.stuck--
+		}()
 		got, err := b.ask(own)
 		b.settle(f, got, err)
-		b.mu.Lock()
-		b.stuck--
-		b.mu.Unlock()
 	}()
 	return f
 }

@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -230,5 +231,27 @@ func TestABaseIsOneOfItself(t *testing.T) {
 	}
 	if _, ok := any(b).(awssdk.HandleFailRefreshCredentialsCacheStrategy); ok {
 		t.Error("the optional interface shows")
+	}
+}
+
+// A source that ends its goroutine, as a test's FailNow does, is one that failed: the
+// attempts that it took are not lost.
+func TestABaseOutlivesGoexit(t *testing.T) {
+	t.Parallel()
+	ends := true
+	b := From(awssdk.CredentialsProviderFunc(func(context.Context) (awssdk.Credentials, error) {
+		if ends {
+			runtime.Goexit()
+		}
+		return keysUntil("ASIA1", time.Now().Add(time.Hour)), nil
+	}))
+	for range 3 * stuckMost {
+		if _, err := b.Retrieve(t.Context()); err == nil {
+			t.Fatal("keys of a source that gave none")
+		}
+	}
+	ends = false
+	if _, err := b.Retrieve(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

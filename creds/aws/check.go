@@ -170,8 +170,8 @@ func (r *role) validatePolicy() {
 	switch {
 	case r.full && narrowed:
 		r.faultf("aws.Unrestricted: the session has policies: leave out one of the two")
-	case !r.full && !narrowed && len(r.tags) == 0:
-		r.faultf("aws.AssumeRole: nothing narrows the role: give a SessionPolicy, PolicyARNs or tags, or accept all of it with Unrestricted")
+	case !r.full && !narrowed && !slices.ContainsFunc(r.tags, func(t tag) bool { return t.of != 0 }):
+		r.faultf("aws.AssumeRole: nothing narrows the role: give a SessionPolicy, PolicyARNs or a PrincipalTag that the role's policy asks for, or accept all of it with Unrestricted")
 	}
 }
 

@@ -13,7 +13,7 @@ var (
 	codePrincipal = mcpsec.Code{
 		Name: "creds.aws_principal", Kind: mcpsec.Unavailable,
 		Meaning: "The tool's AWS credential is made for one caller, and this one has no such attribute, or one that AWS cannot hold.",
-		Remedy:  "Let callers authenticate; where a subject has characters that AWS refuses, use the Identity attribute instead.",
+		Remedy:  "Let callers authenticate; for local processes, and where a subject has characters that AWS refuses, use the Identity attribute instead.",
 	}
 )
 

@@ -121,32 +121,19 @@ func (w *writer) fixed(s string) {
 // open writes a string in which placeholders may stand.
 func (w *writer) open(s string) {
 	w.text.WriteByte('"')
-	rest, adjacent := s, false
-	for {
-		before, after, found := strings.Cut(rest, "{{")
-		w.escaped(before)
-		if adjacent && (strings.HasPrefix(before, "*") || strings.HasPrefix(before, "?") || found && before == "") {
-			w.fail(s, errors.New("a placeholder and a wildcard, or two placeholders, stand side by side, so that one value could stand for another: put a slash between them"))
-		}
-		if !found {
-			break
-		}
-		inside, next, closed := strings.Cut(after, "}}")
-		switch hole, err := parsePlaceholder(inside); {
-		case !closed:
-			w.fail(s, errors.New("a placeholder has no end: need }}"))
-			return
-		case err != nil:
-			w.fail(s, err)
-		case strings.HasSuffix(before, "*"), strings.HasSuffix(before, "?"), strings.HasSuffix(before, "$"):
-			w.fail(s, errors.New("a wildcard stands before a placeholder: put a slash between them"))
-		case strings.LastIndex(before, "${") > strings.LastIndex(before, "}"):
-			w.fail(s, errors.New("a placeholder stands inside a policy variable"))
-		default:
-			w.pieces = append(w.pieces, piece{w.text.String(), hole})
+	parts, err := parsePattern(s)
+	if err == nil {
+		err = apart(parts)
+	}
+	if err != nil {
+		w.fail(s, err)
+	}
+	for _, p := range parts {
+		w.escaped(p.text)
+		if p.kind == hole {
+			w.pieces = append(w.pieces, piece{w.text.String(), p.hole})
 			w.text.Reset()
 		}
-		rest, adjacent = next, true
 	}
 	w.text.WriteByte('"')
 }

@@ -172,9 +172,9 @@ func TestCase12Sharing(t *testing.T) {
 	t.Cleanup(func() { in.Close() })
 	bob := alice()
 	bob.Subject = "bob"
-	keyOf := func(p mcpsec.Principal) string {
+	keyOf := func(tool string, p mcpsec.Principal) string {
 		id := ""
-		if err := run(t.Context(), in, p, `{}`, func(ctx context.Context) error {
+		if err := runTool(t.Context(), in, tool, p, `{}`, func(ctx context.Context) error {
 			config, err := Config(ctx)
 			if err != nil {
 				return err
@@ -187,9 +187,13 @@ func TestCase12Sharing(t *testing.T) {
 		}
 		return id
 	}
-	a, b := keyOf(alice()), keyOf(bob)
-	if a == b || a != keyOf(alice()) || b != keyOf(bob) || c.Requests("AssumeRole") != 2 {
+	a, b := keyOf("list", alice()), keyOf("list", bob)
+	if a == b || a != keyOf("list", alice()) || b != keyOf("list", bob) || c.Requests("AssumeRole") != 2 {
 		t.Errorf("%s, %s, issued %d times", a, b, c.Requests("AssumeRole"))
+	}
+	w := keyOf("write", alice())
+	if w == a || w == b || w != keyOf("write", bob) || c.Requests("AssumeRole") != 3 {
+		t.Errorf("a shared session: %s, %s, %s, issued %d times", a, b, w, c.Requests("AssumeRole"))
 	}
 }
 

@@ -23,9 +23,14 @@
 // of "one-of A B C", "segment MOST" (letters, digits and . _ = + , @ -) or "path MOST"
 // (segments with slashes between them), or {{principal.identity}}. The template is read
 // as JSON first; a value goes only into the strings of a Resource or a positive
-// Condition of a statement that allows, behind the account of an ARN, and never beside
-// a wildcard. What is not of the form is refused, not escaped: no value has a *, ?, $,
-// quote, colon or "..". A missing argument refuses the call (creds.aws_argument).
+// Condition of a statement that allows, and behind the account of an ARN. What is not
+// of the form is refused, not escaped: no value has a *, ?, $, quote, colon or "..". A
+// missing argument refuses the call (creds.aws_argument).
+//
+// Where one value can begin or end with another, there must stand what no value has,
+// such as a slash, between it and a wildcard, a variable or another placeholder: with
+// "TENANT-*" the tenant "acme" would be let into what is "acme-eu"'s. For the same
+// reason who the caller is stands before any path.
 //
 // In the handler, [Config] has the keys for the SDK's clients:
 //
@@ -34,6 +39,19 @@
 //		return nil, err
 //	}
 //	client := s3.NewFromConfig(config)
+//
+// # What a policy may allow
+//
+// A statement that allows names its resources, at least by how their names begin:
+// neither region nor account, nor the type of a resource or the whole of its name, is a
+// wildcard (table/*), and no variable is one that whoever makes the request can choose,
+// such as ${s3:prefix}, ${aws:SourceIp} or ${aws:UserAgent}; [AllowWildcardResources]
+// accepts them. No action begins with a wildcard ([AllowWildcardActions]). NotAction,
+// NotResource, conditions with IfExists, and ForAllValues without a Null that demands
+// the key, are refused: they allow what nobody named. A negated condition, such as
+// StringNotEquals, is taken, and holds for requests without the key too, as in IAM. A
+// [PrincipalTag] without a policy narrows only if the role's own policy asks for it,
+// which cannot be seen from here.
 //
 // # What it stops
 //
@@ -56,7 +74,10 @@
 // and resource policies that name the session itself can go past it (see "session
 // policies" in the manual of IAM). Whoever holds the base can assume every role that
 // trusts it: one base for one server, and a trust policy that demands the external id
-// or tags. The SDK and JSON make copies of keys as strings, which cannot be overwritten.
+// or tags. A caller who varies an argument of the policy has a session issued for each
+// value, out of the 4096 credentials and the requests to STS that all callers share:
+// nothing here counts them for each caller, so limit the calls, or use one-of. The SDK
+// and JSON make copies of keys as strings, which cannot be overwritten.
 //
 // The record's key id, session name and source identity are those of CloudTrail.
 package aws

@@ -78,7 +78,7 @@ var (
 	sid      = regexp.MustCompile(`^[A-Za-z0-9]{0,128}$`)
 	operator = regexp.MustCompile(`^(ForAllValues:|ForAnyValue:)?(` +
 		`String(Not)?Equals(IgnoreCase)?|String(Not)?Like|Arn(Not)?(Equals|Like)|` +
-		`(Numeric|Date)((Not)?Equals|(Less|Greater)Than(Equals)?)|Bool|BinaryEquals|(Not)?IpAddress|Null)(IfExists)?$`)
+		`(Numeric|Date)((Not)?Equals|(Less|Greater)Than(Equals)?)|Bool|BinaryEquals|(Not)?IpAddress)(IfExists)?$|^(ForAllValues:|ForAnyValue:)?Null$`)
 )
 
 // check judges one statement.
@@ -95,13 +95,13 @@ func (s *statement) check(allow wide) error {
 	if !sid.MatchString(s.Sid) {
 		return errors.New("a Sid has only letters and digits")
 	}
-	if err := s.checkConditions(); err != nil {
+	if err := s.checkConditions(allow); err != nil {
 		return err
 	}
 	for _, a := range slices.Concat(s.Action, s.NotAction) {
 		_, name, _ := strings.Cut(a, ":")
-		if every := strings.Trim(name, "*?") == "" && a != ""; every && s.Effect == "Allow" && !allow.actions {
-			return fmt.Errorf("action %q is every action: name those that the tool needs, or accept it with AllowWildcardActions", a)
+		if open := a != "" && (name == "" || strings.ContainsAny(name[:1], "*?")); open && s.Effect == "Allow" && !allow.actions {
+			return fmt.Errorf("action %q begins with a wildcard, so that it may be every action: name those that the tool needs, or accept it with AllowWildcardActions", a)
 		}
 		if a != "*" && !action.MatchString(a) {
 			return fmt.Errorf("action %q: need service:Operation", a)
@@ -115,7 +115,7 @@ func (s *statement) check(allow wide) error {
 	return nil
 }
 
-func (s *statement) checkConditions() error {
+func (s *statement) checkConditions(allow wide) error {
 	if s.Condition != nil && len(s.Condition) == 0 {
 		return errors.New("has an empty Condition")
 	}
@@ -127,25 +127,87 @@ func (s *statement) checkConditions() error {
 			if key == "" || len(values) == 0 {
 				return fmt.Errorf("condition %q: a key is empty, or has no value", name)
 			}
+			if s.Effect == "Allow" && s.holdsWithout(name, key) {
+				return fmt.Errorf("condition %q: allows where %s is absent: leave out IfExists; beside ForAllValues demand the key with \"Null\": {%q: \"false\"}", name, key, key)
+			}
+			for _, v := range values {
+				if err := s.pattern(v, allow); err != nil {
+					return fmt.Errorf("condition %q: %q: %w", name, v, err)
+				}
+			}
 		}
 	}
 	return nil
 }
 
-func (s *statement) checkResource(r string, allow wide) error {
-	parts := strings.SplitN(r, ":", 6)
-	head := strings.Join(parts[:min(len(parts), 5)], ":")
-	switch {
-	case strings.Contains(head, "{{"):
-		return errors.New("a placeholder may stand only after the fifth colon: partition, service, region and account are never a call's choice")
-	case s.Effect == "Deny", allow.resources && r == "*":
-		return nil
-	case len(parts) < 6 || parts[0] != "arn" || strings.ContainsAny(parts[1]+parts[2], "*?$") || parts[1] == "" || parts[2] == "":
-		return errors.New("need an ARN, whose partition and service have no wildcard; accept * with AllowWildcardResources")
-	case strings.Trim(parts[5], "*?/") == "" && !allow.resources:
-		return errors.New("is every resource of the service: name those that the tool needs, or accept it with AllowWildcardResources")
+// holdsWithout reports whether a condition is written to hold for requests that do not
+// have its key at all.
+func (s *statement) holdsWithout(operator, key string) bool {
+	for demanded, values := range s.Condition["Null"] {
+		if strings.EqualFold(demanded, key) && slices.Equal(values, texts{"false"}) {
+			return false
+		}
+	}
+	return strings.HasSuffix(operator, "IfExists") || strings.HasPrefix(operator, "ForAllValues:")
+}
+
+// pattern judges a string of the statement. What an Allow has in it must not be up to
+// whoever makes a request.
+func (s *statement) pattern(text string, allow wide) error {
+	parts, err := parsePattern(text)
+	if err != nil {
+		return err
+	}
+	if v := chosen(parts); v != "" && s.Effect == "Allow" && !allow.resources {
+		return fmt.Errorf("what %s is, may be up to whoever makes the request, as with a wildcard: use aws:PrincipalTag/KEY, or accept it with AllowWildcardResources", v)
 	}
 	return nil
+}
+
+func (s *statement) checkResource(r string, allow wide) error {
+	fields := strings.SplitN(r, ":", 6)
+	head := strings.Join(fields[:min(len(fields), 5)], ":")
+	if strings.Contains(head, "{{") {
+		return errors.New("a placeholder may stand only after the fifth colon: partition, service, region and account are never a call's choice")
+	}
+	if r == "*" && (s.Effect == "Deny" || allow.resources) {
+		return nil
+	}
+	if len(fields) < 6 || fields[0] != "arn" {
+		return errors.New("need an ARN; * is for what is denied, or is accepted with AllowWildcardResources")
+	}
+	if err := s.pattern(r, allow); err != nil || s.Effect == "Deny" {
+		return err
+	}
+	switch {
+	case strings.ContainsAny(fields[1]+fields[2], "*?$") || fields[1] == "" || fields[2] == "":
+		return errors.New("partition and service have no wildcard and no variable")
+	case allow.resources:
+		return nil
+	case strings.ContainsAny(fields[3]+fields[4], "*?$"):
+		return errors.New("region and account have no wildcard and no variable: name those where the tool works, or accept it with AllowWildcardResources")
+	case !names(fields[2], fields[3]+fields[4] == "", fields[5]):
+		return errors.New("is every resource of its kind: name those that the tool needs, at least by how their names begin, or accept it with AllowWildcardResources")
+	}
+	return nil
+}
+
+// tags are those that are part of a resource that is allowed, in lower case.
+func (d *document) tags() (keys []string) {
+	for _, s := range d.Statement {
+		if s.Effect != "Allow" {
+			continue
+		}
+		for _, r := range s.Resource {
+			parts, _ := parsePattern(r) // it has been checked
+			for _, p := range parts {
+				if key, ok := strings.CutPrefix(strings.ToLower(p.text), "${aws:principaltag/"); ok {
+					keys = append(keys, strings.TrimSuffix(key, "}"))
+				}
+			}
+		}
+	}
+	return keys
 }
 
 // rules tell people what a policy allows.

@@ -114,7 +114,7 @@ func (r *role) judge(out *sts.AssumeRoleOutput, s *session, c *clock) (answer, e
 	switch {
 	case k == nil, k.Expiration == nil, k.Expiration.IsZero(), c.server.IsZero(),
 		!keyID.MatchString(awssdk.ToString(k.AccessKeyId)),
-		odd(awssdk.ToString(k.SecretAccessKey), 256), odd(awssdk.ToString(k.SessionToken), 16<<10):
+		unlikely(awssdk.ToString(k.SecretAccessKey), 256), unlikely(awssdk.ToString(k.SessionToken), 16<<10):
 		return answer{}, &fault{text: unreadable}
 	}
 	// The end is told in the server's time. A longer life than was asked for is none
@@ -141,8 +141,8 @@ func (r *role) judge(out *sts.AssumeRoleOutput, s *session, c *clock) (answer, e
 	return a, nil
 }
 
-// odd reports whether a text is no key or token: those are of visible ASCII.
-func odd(s string, most int) bool {
+// unlikely reports whether a text is no key or token: those are of visible ASCII.
+func unlikely(s string, most int) bool {
 	if s == "" || len(s) > most {
 		return true
 	}

@@ -147,8 +147,8 @@ func TestCase17Chains(t *testing.T) {
 	}{
 		"other source identity": {[]Option{SessionPolicy(readLogs), SourceIdentity("alice")}, "AccessDenied (the trust policy"},
 		"same source identity":  {[]Option{SessionPolicy(readLogs), SourceIdentity("host")}, ""},
-		"inherited tag":         {[]Option{Tag("project", "b")}, "InvalidParameterValue"},
-		"other tag":             {[]Option{Tag("other", "b")}, ""},
+		"inherited tag":         {[]Option{Unrestricted(), Tag("project", "b")}, "InvalidParameterValue"},
+		"other tag":             {[]Option{Unrestricted(), Tag("other", "b")}, ""},
 	} {
 		r := c.role(t, append(tc.opts, Using(base))...)
 		_, err := issue(t, r)

@@ -80,8 +80,12 @@ func request(args string) creds.Request {
 
 // run calls a handler with the grants, as a guard would.
 func run(ctx context.Context, in *creds.Injector, p mcpsec.Principal, args string, body func(ctx context.Context) error) error {
+	return runTool(ctx, in, "list", p, args, body)
+}
+
+func runTool(ctx context.Context, in *creds.Injector, tool string, p mcpsec.Principal, args string, body func(ctx context.Context) error) error {
 	h := in.Wrap(func(ctx context.Context, _ *mcpsec.Call) (mcp.Result, error) { return &mcp.CallToolResult{}, body(ctx) })
-	_, err := h(ctx, &mcpsec.Call{ID: "1", Method: "tools/call", Name: "list", Tool: &mcpsec.Tool{Name: "list"}, Principal: p, Arguments: []byte(args)})
+	_, err := h(ctx, &mcpsec.Call{ID: "1", Method: "tools/call", Name: tool, Tool: &mcpsec.Tool{Name: tool}, Principal: p, Arguments: []byte(args)})
 	return err
 }
 

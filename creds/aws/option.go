@@ -26,17 +26,24 @@ func Region(name string) Option { return func(r *role) { r.region = name } }
 // Endpoint asks another STS than that of the region: a VPC endpoint, or a service with
 // the same API. It is a URL of https, or of http on the loopback. Such a service may
 // leave out of its answers the names of session and source identity; if it has them,
-// they must be right.
+// they must be right. It is the endpoint of STS alone: a handler gives its clients the
+// endpoints of their own services, with their BaseEndpoint.
 func Endpoint(url string) Option { return func(r *role) { r.endpoint = url } }
 
-// Transport sends requests through rt, for a proxy or an own certificate authority.
-// Without it no proxy is used: the environment is not asked for one.
+// Transport sends requests to STS through rt, for a proxy or an own certificate
+// authority. Without it no proxy is used: the environment is not asked for one. The
+// clients of a handler do not use it: a handler sets the HTTPClient of its [Config].
 func Transport(rt http.RoundTripper) Option { return func(r *role) { r.transport = rt } }
 
 // AllowAccounts refuses a role of any other account, so that a mistaken ARN does no
 // harm.
 func AllowAccounts(ids ...string) Option {
-	return func(r *role) { r.accounts = append(r.accounts, ids...) }
+	return func(r *role) {
+		if len(ids) == 0 {
+			r.faultf("aws.AllowAccounts: allows none: name the account of the role, or leave the option out to allow any")
+		}
+		r.accounts = append(r.accounts, ids...)
+	}
 }
 
 // SessionPolicy narrows the role to what the policy allows: what both allow is allowed.
@@ -54,31 +61,41 @@ func SessionPolicy(template string) Option {
 	}
 }
 
-// AllowWildcardActions accepts a session policy that allows every action.
+// AllowWildcardActions accepts a session policy that allows every action, or those that
+// end in something.
 func AllowWildcardActions() Option { return func(r *role) { r.allow.actions = true } }
 
 // AllowWildcardResources accepts a session policy that allows actions on every
-// resource, as those need that know none.
+// resource, as those need that know none; on every resource of a kind, such as table/*;
+// in every region or account; and where whoever makes the request has chosen what a
+// policy variable is, such as ${s3:prefix}.
 func AllowWildcardResources() Option { return func(r *role) { r.allow.resources = true } }
 
 // PolicyARNs narrows the role to what managed policies of its account allow, up to 10.
 func PolicyARNs(arns ...string) Option {
-	return func(r *role) { r.managed = append(r.managed, arns...) }
+	return func(r *role) {
+		if len(arns) == 0 {
+			r.faultf("aws.PolicyARNs: names none, so that nothing would be narrowed: leave the option out if that is meant")
+		}
+		r.managed = append(r.managed, arns...)
+	}
 }
 
 // Unrestricted accepts that the tool gets all that the role may do. It is right for a
 // role that was made for this one tool.
 func Unrestricted() Option { return func(r *role) { r.full = true } }
 
-// Tag gives the session a tag, which policies know as aws:PrincipalTag/KEY.
+// Tag gives the session a tag, which policies know as aws:PrincipalTag/KEY. It narrows
+// nothing by itself.
 func Tag(key, value string) Option {
 	return func(r *role) { r.tags = append(r.tags, tag{key: key, value: value}) }
 }
 
 // PrincipalTag gives the session a tag with an attribute of the caller. A caller who
-// does not have it, or one that a tag cannot hold, gets no credential. A subject may
-// have slashes, so that in the name of a resource it can lie inside another's: use
-// Identity there.
+// does not have it, or one that a tag cannot hold, gets no credential; nor does one
+// whose attribute has slashes or colons, if the session policy makes it part of a
+// resource, where it could lie inside another's. Policies of the role are not known
+// here: use Identity for them.
 func PrincipalTag(key string, of Attribute) Option {
 	return func(r *role) { r.tags = append(r.tags, tag{key: key, of: of}) }
 }

@@ -141,7 +141,6 @@ func (p *placeholder) sample() string {
 // segmentOf refuses what could mean anything but itself in a policy, in the name of a
 // resource, or to whoever resolves that name.
 func segmentOf(s string) error {
-	odd := func(r rune) bool { return !isAlnum(r) && !strings.ContainsRune("._=+,@-", r) }
 	switch {
 	case s == "":
 		return errors.New("must not be empty")
@@ -152,6 +151,9 @@ func segmentOf(s string) error {
 	}
 	return nil
 }
+
+// odd reports whether a character can be in no segment.
+func odd(r rune) bool { return !isAlnum(r) && !strings.ContainsRune("._=+,@-", r) }
 
 // pathOf is segmentOf for segments with slashes between them.
 func pathOf(s string) error {

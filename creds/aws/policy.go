@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/mcpsec/mcpsec-go/internal/strictjson"
@@ -19,7 +20,8 @@ const maxTemplate = 32 << 10
 // A template is a session policy with placeholders, checked and compacted.
 type template struct {
 	pieces  []piece
-	longest int // characters, with every value at its longest
+	longest int      // characters, with every value at its longest
+	tags    []string // that are part of a resource, in lower case
 }
 
 // A piece is a text that stays, and the value that follows it, if any.
@@ -64,7 +66,12 @@ func parseTemplate(text string, allow wide) (*template, error) {
 	if w.err != nil {
 		return nil, w.err
 	}
-	return w.template()
+	t, err := w.template()
+	if err != nil {
+		return nil, err
+	}
+	t.tags = d.tags()
+	return t, nil
 }
 
 // fill puts the values of a request in their places. Values are of characters that
@@ -99,6 +106,11 @@ func (t *template) depends() bool {
 // personal reports whether the policy depends on who calls.
 func (t *template) personal() bool {
 	return t != nil && slices.ContainsFunc(t.pieces, func(p piece) bool { return p.hole != nil && p.hole.of != 0 })
+}
+
+// places reports whether the value of a tag is part of a resource.
+func (t *template) places(key string) bool {
+	return t != nil && slices.Contains(t.tags, strings.ToLower(key))
 }
 
 // length counts characters as STS does.

@@ -56,6 +56,15 @@ func TestCase11Templates(t *testing.T) {
 		"every resource, spelt otherwise": {one("arn:aws:s3:::?*/*"), "AllowWildcardResources"},
 		"wildcard partition":              {one("arn:*:s3:::b/k"), "partition and service"},
 		"wildcard service":                {one("arn:aws:*:::b/k"), "partition and service"},
+		"denial of no ARN":                {stmt(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k"},{"Effect":"Deny","Action":"s3:GetObject","Resource":"b/secret"}`), "need an ARN"},
+		"denial of all but no ARN":        {stmt(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k"},{"Effect":"Deny","Action":"s3:GetObject","NotResource":""}`), "need an ARN"},
+		"variable not closed":             {one("arn:aws:s3:::b/{{arg.k | segment 9}}/${aws:PrincipalTag/x"), "no end"},
+		"condition not closed":            {stmt(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k","Condition":{"StringEquals":{"a:b":"${aws:PrincipalTag/x"}}}`), "no end"},
+		"choice of nested paths":          {one(s + "{{principal.tenant | one-of acme acme/eu}}/*"), "who the caller is"},
+		"tenant behind nested paths":      {one(s + "{{arg.k | one-of a a/b}}/{{principal.tenant | segment 20}}/*"), "who the caller is"},
+		"tenant behind a choice":          {one(s + "{{arg.k | one-of a b/c}}/{{principal.tenant | segment 20}}/*"), ""},
+		"denial of a variable not closed": {stmt(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k"},{"Effect":"Deny","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/${aws:PrincipalTag/x"}`), "no end"},
+		"Null cannot be absent":           {stmt(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k","Condition":{"NullIfExists":{"a:b":"true"}}}`), "no such operator"},
 		"no ARN":                          {one("b/k"), "need an ARN"},
 
 		"unknown condition":          {stmt(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k","Condition":{"StringEqual":{"a:b":"c"}}}`), "no such operator"},
@@ -64,7 +73,7 @@ func TestCase11Templates(t *testing.T) {
 		"condition of null":          {stmt(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k","Condition":{"StringEquals":{"a:b":null}}}`), "not empty"},
 		"Sid with a space":           {stmt(`{"Sid":"a b","Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k"}`), "Sid"},
 		"Sid twice":                  {stmt(`{"Sid":"a","Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k"},{"Sid":"a","Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k"}`), "Sid"},
-		"every operator":             {stmt(`{"Sid":"a","Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k","Condition":{"ForAnyValue:StringLikeIfExists":{"aws:TagKeys":["a","b"]},"IpAddress":{"aws:SourceIp":"192.0.2.0/24"},"DateLessThan":{"aws:CurrentTime":"2030-01-01T00:00:00Z"},"Bool":{"aws:SecureTransport":"true"}}}`), ""},
+		"every operator":             {stmt(`{"Sid":"a","Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k","Condition":{"ForAnyValue:StringLike":{"aws:TagKeys":["a","b"]},"IpAddress":{"aws:SourceIp":"192.0.2.0/24"},"DateLessThan":{"aws:CurrentTime":"2030-01-01T00:00:00Z"},"Bool":{"aws:SecureTransport":"true"}}},{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"ForAnyValue:StringLikeIfExists":{"aws:TagKeys":["a","b"]},"ForAllValues:StringEquals":{"aws:TagKeys":"${s3:prefix}"}}}`), ""},
 		"placeholder in account":     {one("arn:aws:s3::{{arg.a | segment 12}}:b/k"), "fifth colon"},
 		"placeholder for everything": {one("{{arg.a | segment 12}}"), "fifth colon"},
 		"placeholder in action":      {stmt(`{"Effect":"Allow","Action":"s3:{{arg.a | segment 9}}","Resource":"arn:aws:s3:::b/k"}`), "service:Operation"},
@@ -74,11 +83,31 @@ func TestCase11Templates(t *testing.T) {
 		"placeholder in negation":    {stmt(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k","Condition":{"StringNotEquals":{"aws:PrincipalTag/t":"{{arg.a | segment 9}}"}}}`), "only in the Resource"},
 		"placeholder in condition":   {stmt(`{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::b","Condition":{"StringEquals":{"s3:prefix":"{{arg.a | path 90}}"}}}`), ""},
 		"prefix of another's name":   {one(s + "{{principal.subject | segment 40}}*"), "side by side"},
-		"suffix of another's name":   {one(s + "*{{arg.k | segment 40}}"), "before a placeholder"},
+		"suffix of another's name":   {one(s + "*{{arg.k | segment 40}}"), "side by side"},
+		"dash and star":              {one(s + "{{principal.tenant | segment 20}}-*"), "side by side"},
+		"dot and question marks":     {one(s + "{{principal.tenant | segment 20}}.???"), "side by side"},
+		"star and dash":              {one(s + "*-{{principal.tenant | segment 20}}"), "side by side"},
+		"two with a dash between":    {one(s + "{{principal.tenant | segment 20}}-{{arg.name | segment 20}}"), "side by side"},
+		"variable and argument":      {one(s + "${aws:PrincipalTag/tenant}{{arg.name | segment 20}}"), "side by side"},
+		"variable, dash, argument":   {one(s + "${aws:PrincipalTag/tenant}-{{arg.name | segment 20}}"), "side by side"},
+		"argument and variable":      {one(s + "{{arg.name | segment 20}}${aws:PrincipalTag/tenant}"), "side by side"},
+		"variable and star":          {one(s + "${aws:PrincipalTag/tenant}*"), "side by side"},
+		"star, dash, variable":       {one(s + "*-${aws:PrincipalTag/tenant}"), "side by side"},
+		"choice of prefixes":         {one(s + "{{principal.tenant | one-of acme acme-eu}}-*"), "side by side"},
+		"choice of others":           {one(s + "{{principal.tenant | one-of acme other}}-*"), ""},
+		"path of a caller, star":     {one(s + "{{principal.subject | path 20}}/*"), "who the caller is"},
+		"path of a caller, more":     {one(s + "{{principal.subject | path 20}}/{{arg.name | path 20}}"), "who the caller is"},
+		"caller behind a path":       {one(s + "{{arg.name | path 20}}/{{principal.tenant | segment 20}}/*"), "who the caller is"},
+		"variable behind a path":     {one(s + "{{arg.name | path 20}}/${aws:PrincipalTag/tenant}/*"), "who the caller is"},
+		"path of a caller, alone":    {one(s + "{{principal.subject | path 20}}"), ""},
+		"identity and dash":          {one(s + "{{principal.identity}}-{{arg.name | segment 20}}"), ""},
+		"caller, slash, path":        {one(s + "{{principal.tenant | segment 20}}/{{arg.name | path 20}}/*"), ""},
+		"variable, slash, argument":  {one(s + "${aws:PrincipalTag/tenant}/{{arg.name | segment 20}}"), ""},
+		"suffix of Secrets Manager":  {one("arn:aws:secretsmanager:eu-central-1:123456789012:secret:{{arg.name | segment 20}}-??????"), ""},
 		"with a slash between":       {one(s + "{{principal.subject | segment 40}}/*"), ""},
 		"two side by side":           {one(s + "{{arg.a | segment 4}}{{arg.b | segment 4}}"), "side by side"},
 		"inside a variable":          {one(s + "${aws:PrincipalTag/{{arg.t | segment 9}}}"), "variable"},
-		"making a variable":          {one(s + "${{arg.t | segment 9}}"), "before a placeholder"},
+		"making a variable":          {one(s + "${{arg.t | segment 9}}"), "behind a $"},
 		"without form":               {one(s + "{{arg.k}}"), "need"},
 		"without bound":              {one(s + "{{arg.k | segment}}"), "need"},
 		"bound of nothing":           {one(s + "{{arg.k | segment 0}}"), "number"},
@@ -118,6 +147,71 @@ func TestCase11Templates(t *testing.T) {
 	}
 	if _, err := parseTemplate(stmt(`{"Effect":"Allow","Action":["*","s3:*"],"Resource":"arn:aws:s3:::b/k"}`), wide{actions: true}); err != nil {
 		t.Error(err)
+	}
+}
+
+// What is every resource, or up to whoever asks, is refused however it is spelt.
+func TestWildcardsByMeaning(t *testing.T) {
+	t.Parallel()
+	const place = "arn:aws:lambda:eu-central-1:123456789012:"
+	condition := func(condition string) string {
+		return `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::b","Condition":` + condition + `}}`
+	}
+	act := func(action string) string { return strings.Replace(readLogs, "s3:GetObject", action, 1) }
+	const resources, actions, never = "AllowWildcardResources", "AllowWildcardActions", "IfExists"
+	for name, tc := range map[string]struct{ text, want string }{
+		"every function anywhere":       {one("arn:aws:lambda:*:*:function:*"), resources},
+		"a function in any region":      {one("arn:aws:lambda:*:123456789012:function:f"), resources},
+		"a function in some regions":    {one("arn:aws:lambda:eu-????????:123456789012:function:f"), resources},
+		"a function of any account":     {one("arn:aws:lambda:eu-central-1:*:function:f"), resources},
+		"a region that one may choose":  {one("arn:aws:lambda:${aws:RequestedRegion}:123456789012:function:f"), resources},
+		"every function":                {one(place + "function:*"), resources},
+		"every function, spelt out":     {one(place + "function:?*"), resources},
+		"every version of every one":    {one(place + "function:*:prod"), resources},
+		"some types":                    {one(place + "func*"), resources},
+		"some types, with a name":       {one(place + "*:f"), resources},
+		"every table":                   {one("arn:aws:dynamodb:eu-central-1:123456789012:table/*"), resources},
+		"every index":                   {one("arn:aws:dynamodb:eu-central-1:123456789012:table/*/index/i"), resources},
+		"every type of a choice":        {one("arn:aws:dynamodb:eu-central-1:123456789012:{{arg.a | one-of a/b table}}/*"), resources},
+		"every REST API":                {one("arn:aws:apigateway:eu-central-1::/restapis/*"), resources},
+		"an object of every bucket":     {one("arn:aws:s3:::*/logs"), resources},
+		"every access point":            {one("arn:aws:s3:eu-central-1:123456789012:accesspoint/*"), resources},
+		"every secret":                  {one("arn:aws:secretsmanager:eu-central-1:123456789012:secret:*-??????"), resources},
+		"the prefix one asks for":       {one("arn:aws:s3:::b/${s3:prefix}/k"), resources},
+		"the program one says one is":   {one("arn:aws:s3:::b/${aws:UserAgent}"), resources},
+		"where one asks from":           {one("arn:aws:s3:::b/${aws:SourceIp}/k"), resources},
+		"the tag one asks for":          {one("arn:aws:s3:::b/${aws:RequestTag/team}/k"), resources},
+		"a tag and a default":           {one("arn:aws:s3:::b/${aws:PrincipalTag/team, '*'}/k"), resources},
+		"a condition of what one asks":  {condition(`{"StringEquals":{"s3:prefix":"${s3:prefix}"}}`), resources},
+		"every action that ends so":     {act("s3:*Object"), actions},
+		"every action but one letter":   {act("s3:?*"), actions},
+		"a condition if its key exists": {condition(`{"StringEqualsIfExists":{"aws:PrincipalTag/team":"red"}}`), never},
+		"a condition of all of none":    {condition(`{"ForAllValues:StringEquals":{"aws:TagKeys":"red"}}`), never},
+		"all of none, of another key":   {condition(`{"ForAllValues:StringEquals":{"aws:TagKeys":"red"},"Null":{"aws:PrincipalTag/team":"false"}}`), never},
+		"all of none, and it is none":   {condition(`{"ForAllValues:StringEquals":{"aws:TagKeys":"red"},"Null":{"aws:TagKeys":["true","false"]}}`), never},
+
+		"all of some":                  {condition(`{"ForAllValues:StringEquals":{"aws:TagKeys":"red"},"Null":{"aws:tagkeys":"false"}}`), ""},
+		"functions by prefix":          {one(place + "function:mcp-*"), ""},
+		"versions of a function":       {one(place + "function:f:*"), ""},
+		"items of a choice":            {one("arn:aws:dynamodb:eu-central-1:123456789012:table/{{arg.a | one-of a b}}/index/*"), ""},
+		"log groups by path":           {one("arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/*"), ""},
+		"objects of a bucket":          {one("arn:aws:s3:::b/*"), ""},
+		"objects of one's own bucket":  {one("arn:aws:s3:::${AWS:principaltag/team}/*"), ""},
+		"objects of an access point":   {one("arn:aws:s3:eu-central-1:123456789012:accesspoint/p/object/*"), ""},
+		"a queue by prefix":            {one("arn:aws:sqs:eu-central-1:123456789012:mcp-*"), ""},
+		"methods of an API":            {one("arn:aws:execute-api:eu-central-1:123456789012:abc123/prod/GET/*"), ""},
+		"a literal star":               {one("arn:aws:s3:::b/${*}"), ""},
+		"actions by prefix":            {act("s3:Get*"), ""},
+		"a folder of one's account id": {one("arn:aws:s3:::b/${aws:PrincipalAccount}/*"), ""},
+	} {
+		_, err := parseTemplate(tc.text, wide{})
+		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+			t.Errorf("%s: got %v, want %q", name, err, tc.want)
+		}
+		_, err = parseTemplate(tc.text, wide{actions: tc.want == actions, resources: tc.want == resources})
+		if (err != nil) != (tc.want == never) {
+			t.Errorf("%s: the option is no remedy: %v", name, err)
+		}
 	}
 }
 

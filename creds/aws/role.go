@@ -18,8 +18,9 @@ const DefaultName = "aws"
 
 // AssumeRole grants the keys of a role, narrowed by a session policy or session tags,
 // for 15 minutes (sts:AssumeRole). The base ([Using]), which alone may assume the role,
-// and the region ([Region]) must be given; so must a session policy, managed policies
-// or tags, or [Unrestricted].
+// and the region ([Region]) must be given; so must a session policy, managed policies,
+// a tag of the caller ([PrincipalTag]) that the role's own policy asks for, or
+// [Unrestricted].
 //
 // Which role, account, region, endpoint and external id it is comes from here alone.
 // What is wrong with it, [mcpsec.New] reports.

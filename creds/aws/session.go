@@ -39,6 +39,9 @@ func (r *role) session(q creds.Request) (session, error) {
 			if err == nil && tagValue(v) != nil {
 				err = refuse(codePrincipal, "the caller's "+t.of.String()+" cannot be the value of a tag")
 			}
+			if err == nil && r.policy.places(t.key) && segmentOf(v) != nil {
+				err = refuse(codePrincipal, "the caller's "+t.of.String()+" cannot be part of the name of a resource")
+			}
 			if err != nil {
 				return session{}, err
 			}

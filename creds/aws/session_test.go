@@ -152,12 +152,17 @@ func TestCallersWithoutAttribute(t *testing.T) {
 		"address":             {who, mcpsec.Principal{Rung: mcpsec.Address, Subject: "192.0.2.1"}},
 		"address as source":   {PrincipalSourceIdentity(), mcpsec.Principal{Rung: mcpsec.Address, Subject: "192.0.2.1"}},
 		"no tenant":           {PrincipalTag("t", Tenant), mcpsec.Principal{Rung: mcpsec.Token, Subject: "alice"}},
+		"anonymous as source": {PrincipalSourceIdentity(), mcpsec.Principal{}},
+		"forged as source":    {PrincipalSourceIdentity(), mcpsec.Principal{Rung: mcpsec.Anonymous, Issuer: "i", Subject: "alice"}},
+		"local process":       {who, mcpsec.Principal{Rung: mcpsec.Process, Subject: "uid:1000"}},
+		"local, in a policy":  {SessionPolicy(one("arn:aws:s3:::b/{{principal.subject | segment 40}}/*")), mcpsec.Principal{Rung: mcpsec.Process, Subject: "alice"}},
+		"local, with tenant":  {PrincipalTag("t", Tenant), mcpsec.Principal{Rung: mcpsec.Process, Subject: "uid:1000", Tenant: "acme"}},
 		"pipe":                {who, mcpsec.Principal{Rung: mcpsec.Token, Subject: "auth0|alice"}},
 		"257 characters":      {who, mcpsec.Principal{Rung: mcpsec.Token, Subject: strings.Repeat("a", 257)}},
 		"wildcard":            {SessionPolicy(one("arn:aws:s3:::b/{{principal.subject | segment 40}}/*")), mcpsec.Principal{Rung: mcpsec.Token, Subject: "*"}},
 		"too long for policy": {SessionPolicy(one("arn:aws:s3:::b/{{principal.subject | segment 3}}/*")), mcpsec.Principal{Rung: mcpsec.Token, Subject: "alice"}},
 	} {
-		r := offline(t, tc.opt, map[bool]Option{true: Unrestricted(), false: Tag("x", "y")}[name == "address as source"])
+		r := offline(t, tc.opt, map[bool]Option{true: Unrestricted(), false: Tag("x", "y")}[strings.HasSuffix(name, "as source")])
 		_, err := r.Plan(creds.Spec{}, creds.Request{Tool: "t", Principal: tc.p})
 		if d := mcpsec.AsDenial(err); d == nil || d.Code != "creds.aws_principal" || strings.Contains(d.Error(), "alice") {
 			t.Errorf("%s: %v", name, err)
@@ -165,6 +170,47 @@ func TestCallersWithoutAttribute(t *testing.T) {
 		if _, err := r.Issue(t.Context(), creds.Spec{}, creds.Request{Tool: "t", Principal: tc.p}); mcpsec.AsDenial(err) == nil {
 			t.Errorf("%s: issued, %v", name, err)
 		}
+	}
+}
+
+// A tag that the policy makes part of a resource is one segment: "acme/*" must not be
+// where "acme/eu" lives.
+func TestTagsInsideAnothers(t *testing.T) {
+	t.Parallel()
+	inResource := SessionPolicy(one("arn:aws:s3:::b/${aws:principaltag/TENANT}/*"))
+	inCondition := SessionPolicy(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k","Condition":{"StringEquals":{"aws:ResourceTag/t":"${aws:PrincipalTag/tenant}"}}}}`)
+	for _, tenant := range []string{"acme", "acme/eu", "acme/", "spiffe://acme", "acme:eu", "acme eu", ".."} {
+		q := request(`{}`)
+		q.Principal.Tenant = tenant
+		_, err := offline(t, inResource, PrincipalTag("Tenant", Tenant)).Plan(creds.Spec{}, q)
+		if d := mcpsec.AsDenial(err); (tenant == "acme") != (err == nil) || err != nil && (d == nil || d.Code != "creds.aws_principal") {
+			t.Errorf("%q as part of a resource: %v", tenant, err)
+		}
+		for _, opts := range [][]Option{{inCondition, PrincipalTag("tenant", Tenant)}, {inResource, PrincipalTag("other", Tenant)}} {
+			if _, err := offline(t, opts...).Plan(creds.Spec{}, q); err != nil {
+				t.Errorf("%q: %v", tenant, err)
+			}
+		}
+	}
+}
+
+// A local process and the holder of a token of the same subject are two, wherever the
+// credential says who the caller is.
+func TestAProcessIsNoSubject(t *testing.T) {
+	t.Parallel()
+	r := offline(t, SessionPolicy(one("arn:aws:s3:::b/{{principal.identity}}")), PrincipalTag("who", Identity), PrincipalSourceIdentity())
+	var of [3]session
+	for i, rung := range []mcpsec.Rung{mcpsec.Process, mcpsec.Certificate, mcpsec.Token} {
+		s, err := r.session(creds.Request{Tool: "t", Principal: mcpsec.Principal{Rung: rung, Subject: "uid:1000"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range of[:i] {
+			if s.name == o.name || s.source == o.source || s.policy == o.policy || s.tags[0].value == o.tags[0].value {
+				t.Errorf("%v: %+v is also another's", rung, s)
+			}
+		}
+		of[i] = s
 	}
 }
 

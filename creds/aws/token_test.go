@@ -149,7 +149,7 @@ func TestWebIdentityBase(t *testing.T) {
 	t.Cleanup(transport.CloseIdleConnections)
 	base := WebIdentity(readerARN, file, audience, Region(fakeaws.Region), Endpoint(c.URL), Transport(transport))
 	for range 3 {
-		if _, err := issue(t, c.role(t, Using(base), Tag("k", "v"))); err != nil {
+		if _, err := issue(t, c.role(t, Using(base), Tag("k", "v"), Unrestricted())); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -40,7 +40,8 @@ type Application struct {
 }
 
 // A Proof is how an application proves who it is. Make one with [Workload] or
-// [Certificate]; the zero value proves nothing and is refused.
+// [Certificate]; the zero value proves nothing and is refused. The provider of a token is
+// closed with the one that uses the proof, and must not give out leases.
 type Proof struct {
 	token creds.Provider
 	cert  *x509.Certificate

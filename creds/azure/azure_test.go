@@ -374,6 +374,15 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+func TestPlanCostsNothing(t *testing.T) { //nolint:paralleltest // it counts allocations
+	f := newFake(t)
+	for what, p := range map[string]creds.Planner{"token": newToken(t, f.app(), storage), "secret": newSecret(t, f, version)} {
+		if n := testing.AllocsPerRun(100, func() { _, _ = p.Plan(creds.Spec{}, creds.Request{}) }); n != 0 {
+			t.Errorf("%s: %v allocations", what, n)
+		}
+	}
+}
+
 func FuzzAnswers(f *testing.F) {
 	f.Add([]byte(`{"value":"v","id":"https://my-vault.vault.azure.net/secrets/n/` + version + `","attributes":{"enabled":true,"exp":1793534500}}`))
 	f.Add([]byte(`{"access_token":"a","token_type":"Bearer","expires_in":60}`))
@@ -394,4 +403,24 @@ func FuzzAnswers(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A source counts how often it was closed.
+type source struct {
+	creds.Provider
+	closed *int
+}
+
+func (s source) Close() error {
+	*s.closed++
+	return nil
+}
+
+func TestSourceIsClosed(t *testing.T) {
+	t.Parallel()
+	closed := 0
+	app := Application{Tenant: tenant, ClientID: client, Proof: Workload(source{creds.Static([]byte("t")), &closed})}
+	if err := AccessToken(app, storage).(*token).Close(); err != nil || closed != 1 {
+		t.Errorf("closed %d times, %v", closed, err)
+	}
 }

@@ -44,6 +44,7 @@ func Secret(app Application, vault, name, version string) creds.Provider {
 type secret struct {
 	*directory
 	vault, name, version string
+	plan                 string
 	keys                 *rest.Client
 }
 
@@ -52,6 +53,7 @@ func (s *secret) at(address string) *secret {
 	var err error
 	s.keys, err = rest.New(rest.Config{URL: address, Roots: s.app.Roots, InsecureLoopback: s.app.InsecureLoopback, Now: func() time.Time { return s.now() }})
 	s.fault = errors.Join(s.fault, err)
+	s.plan = "secret " + rest.Fingerprint(s.endpoint, s.app.ClientID, s.vault, s.name, s.version)
 	return s
 }
 
@@ -84,7 +86,10 @@ func (s *secret) Check(spec creds.Spec) error {
 }
 
 func (s *secret) Plan(creds.Spec, creds.Request) (string, error) {
-	return "secret " + rest.Fingerprint(s.endpoint, s.app.ClientID, s.vault, s.name, s.version), nil
+	if s.fault != nil {
+		return "", fmt.Errorf("azure: %w", s.fault)
+	}
+	return s.plan, nil
 }
 
 // place is the secret's path; an empty version is the current one.

@@ -15,12 +15,13 @@ import (
 // azure.com/.default". Entra ID knows no narrower scope for an application. The plan is
 // tenant, application and scope: whoever is granted the same shares a token.
 func AccessToken(app Application, scope string) creds.Provider {
-	return &token{newDirectory(app), scope}
+	d := newDirectory(app)
+	return &token{d, scope, "token " + rest.Fingerprint(d.endpoint, d.app.ClientID, scope)}
 }
 
 type token struct {
 	*directory
-	scope string
+	scope, plan string
 }
 
 var (
@@ -44,7 +45,7 @@ func (t *token) Check(spec creds.Spec) error {
 }
 
 func (t *token) Plan(creds.Spec, creds.Request) (string, error) {
-	return "token " + rest.Fingerprint(t.endpoint, t.app.ClientID, t.scope), nil
+	return t.plan, nil
 }
 
 func (t *token) Issue(ctx context.Context, spec creds.Spec, _ creds.Request) (creds.Material, error) {

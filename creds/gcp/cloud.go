@@ -14,7 +14,8 @@ import (
 	"github.com/mcpsec/mcpsec-go/creds/internal/rest"
 )
 
-// A Config says who asks, and where. Only Account is needed.
+// A Config says who asks, and where. Only Account is needed. The provider of its token or
+// key is closed with the one made of the Config, and must not give out leases.
 type Config struct {
 	Account   Account
 	Endpoints Endpoints

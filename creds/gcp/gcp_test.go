@@ -460,3 +460,75 @@ func FuzzSecretAnswer(f *testing.F) {
 		}
 	})
 }
+
+// A list of rules that was computed and came out empty asks for a token that may do
+// nothing. It must not become one that may do everything.
+func TestEmptyBoundaryIsNotNoBoundary(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	p := newToken(t, f.config(), Token{Scopes: []string{platformScope}, Boundary: []Rule{}})
+	wantError(t, "empty boundary", p.Check(creds.Spec{}), "Boundary")
+	if m, err := p.Issue(t.Context(), creds.Spec{}, creds.Request{}); err == nil {
+		m.Secret.Close()
+		t.Error("a token without boundary was issued")
+	}
+}
+
+// A project that was asked for by number is the one that answers; by name, Google puts
+// its number, which cannot be compared.
+func TestSecretOfAnotherProject(t *testing.T) {
+	t.Parallel()
+	for asked, answers := range map[string]map[string]bool{
+		"123":        {"123": true, "124": false, "my-project": false},
+		"my-project": {"123": true, "my-project": true, "other": false},
+	} {
+		for project, want := range answers {
+			if got := sameProject(asked, project); got != want {
+				t.Errorf("%s for %s: %t", project, asked, got)
+			}
+		}
+	}
+	f := newFake(t)
+	p := newSecret(t, f.config(), "projects/124/secrets/report-key/versions/7")
+	data := secretAnswer{Name: "projects/123/secrets/report-key/versions/7"}
+	_, err := p.accept(data)
+	wantError(t, "another project", err, "another secret")
+}
+
+func TestPlanCostsNothing(t *testing.T) { //nolint:paralleltest // it counts allocations
+	f := newFake(t)
+	for what, p := range map[string]creds.Planner{
+		"token":  newToken(t, f.config(), Token{Scopes: []string{readOnly}, Boundary: []Rule{Bucket("reports", "2026/", "inRole:roles/storage.objectViewer")}}),
+		"secret": newSecret(t, f.config(), name),
+	} {
+		if n := testing.AllocsPerRun(100, func() { _, _ = p.Plan(creds.Spec{}, creds.Request{}) }); n != 0 {
+			t.Errorf("%s: %v allocations", what, n)
+		}
+	}
+}
+
+// A source counts how often it was closed.
+type source struct {
+	creds.Provider
+	closed *int
+}
+
+func (s source) Close() error {
+	*s.closed++
+	return nil
+}
+
+func TestSourceIsClosed(t *testing.T) {
+	t.Parallel()
+	closed := 0
+	from := source{creds.Static([]byte(platform)), &closed}
+	for _, account := range []Account{Federation{Audience: pool, Token: from, ServiceAccount: email}, KeyFile{Key: from, ServiceAccount: email}} {
+		before := closed
+		if err := Secret(Config{Account: account}, name).(*secret).Close(); err != nil || closed != before+1 {
+			t.Errorf("%T: closed %d times, %v", account, closed-before, err)
+		}
+	}
+	if err := Secret(Config{}, name).(*secret).Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -25,11 +25,17 @@ const Keep = 5 * time.Minute
 // "projects/P/secrets/S/versions/V", also with "locations/L" after the project. V is
 // "latest" or a number; a number is the safer choice. The plan is account and name:
 // whoever is granted the same shares what was read.
-func Secret(conf Config, name string) creds.Provider { return &secret{newCloud(conf), name} }
+func Secret(conf Config, name string) creds.Provider {
+	s := &secret{cloud: newCloud(conf), name: name}
+	if s.fault == nil {
+		s.plan = "secret " + rest.Fingerprint(s.account.email(), name)
+	}
+	return s
+}
 
 type secret struct {
 	*cloud
-	name string
+	name, plan string
 }
 
 var (
@@ -39,11 +45,11 @@ var (
 	_ creds.Prober    = (*secret)(nil)
 )
 
-var names = regexp.MustCompile(`^projects/[a-z0-9:.-]{1,64}/(locations/[a-z0-9-]{1,32}/)?secrets/([A-Za-z0-9_-]{1,255})/versions/(latest|[1-9][0-9]{0,9})$`)
+var names = regexp.MustCompile(`^projects/([a-z0-9:.-]{1,64})/(locations/[a-z0-9-]{1,32}/)?secrets/([A-Za-z0-9_-]{1,255})/versions/(latest|[1-9][0-9]{0,9})$`)
 
 // versions takes the answer's name apart: Google puts the number of the project in
 // place of its name.
-var versions = regexp.MustCompile(`^projects/[a-z0-9:.-]{1,64}/(locations/[a-z0-9-]{1,32}/)?secrets/([A-Za-z0-9_-]{1,255})/versions/([1-9][0-9]{0,9})$`)
+var versions = regexp.MustCompile(`^projects/([a-z0-9:.-]{1,64})/(locations/[a-z0-9-]{1,32}/)?secrets/([A-Za-z0-9_-]{1,255})/versions/([1-9][0-9]{0,9})$`)
 
 func (s *secret) Check(spec creds.Spec) error {
 	faults := []error{s.check(), rest.NoParams(spec)}
@@ -60,7 +66,7 @@ func (s *secret) Plan(creds.Spec, creds.Request) (string, error) {
 	if s.fault != nil {
 		return "", fmt.Errorf("gcp: %w", s.fault)
 	}
-	return "secret " + rest.Fingerprint(s.account.email(), s.name), nil
+	return s.plan, nil
 }
 
 func (s *secret) Issue(ctx context.Context, spec creds.Spec, _ creds.Request) (creds.Material, error) {
@@ -103,7 +109,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // accept checks that the answer is about what was asked for, and whole.
 func (s *secret) accept(answer secretAnswer) (creds.Material, error) {
 	asked, got := names.FindStringSubmatch(s.name), versions.FindStringSubmatch(answer.Name)
-	if asked == nil || got == nil || got[1] != asked[1] || got[2] != asked[2] || asked[3] != "latest" && got[3] != asked[3] {
+	if asked == nil || got == nil || !sameProject(asked[1], got[1]) || got[2] != asked[2] || got[3] != asked[3] || asked[4] != "latest" && got[4] != asked[4] {
 		return creds.Material{}, errors.New("the answer is about another secret or version")
 	}
 	data := make([]byte, base64.StdEncoding.DecodedLen(len(answer.Payload.Data)))
@@ -116,10 +122,18 @@ func (s *secret) accept(answer secretAnswer) (creds.Material, error) {
 		return creds.Material{}, errors.New("the secret was damaged on its way: its checksum is missing or wrong")
 	}
 	return creds.Material{
-		Secret: creds.NewValue(data[:n]), Version: got[3],
+		Secret: creds.NewValue(data[:n]), Version: got[4],
 		Record: mcpsec.Credential{Provider: "gcp", Role: s.account.email(), KeyID: answer.Name},
 	}, nil
 }
+
+// sameProject compares projects as far as can be known: which number a name has, it
+// cannot.
+func sameProject(asked, got string) bool {
+	return got == asked || number.MatchString(got) && !number.MatchString(asked)
+}
+
+var number = regexp.MustCompile(`^\d+$`)
 
 func (s *secret) Describe(creds.Spec, creds.Request) (creds.Access, error) {
 	if s.fault != nil {

@@ -101,12 +101,17 @@ func AccessToken(conf Config, t Token) creds.Provider {
 		t.Lifetime = DefaultLifetime
 	}
 	t.Scopes, t.Boundary = slices.Clone(t.Scopes), slices.Clone(t.Boundary)
-	return &token{newCloud(conf), t}
+	p := &token{cloud: newCloud(conf), Token: t}
+	if p.fault == nil {
+		p.plan = "token " + rest.Fingerprint(p.account.email(), strings.Join(t.Scopes, " "), t.Lifetime.String(), boundary(t.Boundary))
+	}
+	return p
 }
 
 type token struct {
 	*cloud
 	Token
+	plan string
 }
 
 var (
@@ -148,7 +153,7 @@ func (t *token) Plan(creds.Spec, creds.Request) (string, error) {
 	if t.fault != nil {
 		return "", fmt.Errorf("gcp: %w", t.fault)
 	}
-	return "token " + rest.Fingerprint(t.account.email(), strings.Join(t.Scopes, " "), t.Lifetime.String(), boundary(t.Boundary)), nil
+	return t.plan, nil
 }
 
 func (t *token) Issue(ctx context.Context, spec creds.Spec, _ creds.Request) (creds.Material, error) {

@@ -12,9 +12,15 @@ import (
 // ClientCredentials returns a provider of tokens for the server itself, whoever calls
 // (RFC 6749 section 4.4). The plan is a hash of the configuration: all calls of the
 // grant share a token.
-func ClientCredentials(conf Config) creds.Provider { return &client{newServer(conf)} }
+func ClientCredentials(conf Config) creds.Provider {
+	s := newServer(conf)
+	return &client{s, "client " + s.id}
+}
 
-type client struct{ *server }
+type client struct {
+	*server
+	plan string
+}
 
 var (
 	_ creds.Checker   = (*client)(nil)
@@ -31,7 +37,7 @@ func (c *client) Check(spec creds.Spec) error {
 	return errors.Join(narrow, c.check(spec))
 }
 
-func (c *client) Plan(creds.Spec, creds.Request) (string, error) { return "client " + c.id, nil }
+func (c *client) Plan(creds.Spec, creds.Request) (string, error) { return c.plan, nil }
 
 func (c *client) Issue(ctx context.Context, _ creds.Spec, _ creds.Request) (creds.Material, error) {
 	asked := c.now()

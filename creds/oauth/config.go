@@ -26,7 +26,8 @@ const (
 const DefaultMaxLife = time.Hour
 
 // A Config says which tokens to ask for, where, and as whom. All of it is fixed:
-// nothing comes from the arguments of a call.
+// nothing comes from the arguments of a call. The providers of client secret and actor
+// are closed with the one made of it, and must not give out leases.
 type Config struct {
 	TokenURL string // of the token endpoint
 	// Issuer of the server, the audience of client assertions. Empty means TokenURL,

@@ -18,6 +18,9 @@ var ErrNoSubject = errors.New("the caller showed no token: the transport must ve
 // Exchange returns a provider that exchanges the caller's token for one that the tool
 // may use on the caller's behalf (RFC 8693). The plan is a keyed hash of the
 // configuration, the caller's token and the principal: nobody shares.
+//
+// A refusal may be about one caller and holds up no other. A status of 502 to 504 is
+// taken as the server's word that it is down, for all callers.
 func Exchange(conf Config) creds.Provider { return &exchange{newServer(conf)} }
 
 type exchange struct{ *server }

@@ -526,3 +526,24 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"expires_in":-1}`))
 	f.Fuzz(fuzzAnswer)
 }
+
+// A source counts how often it was closed.
+type source struct {
+	creds.Provider
+	closed *int
+}
+
+func (s source) Close() error {
+	*s.closed++
+	return nil
+}
+
+func TestSourcesAreClosed(t *testing.T) {
+	t.Parallel()
+	closed := 0
+	from := source{creds.Static([]byte("s")), &closed}
+	p := Exchange(Config{TokenURL: "https://as.example/token", Auth: ClientSecret(from), Actor: from}).(*exchange)
+	if err := p.Close(); err != nil || closed != 2 {
+		t.Errorf("closed %d times, %v", closed, err)
+	}
+}

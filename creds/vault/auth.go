@@ -11,7 +11,8 @@ import (
 	"github.com/mcpsec/mcpsec-go/creds/internal/rest"
 )
 
-// An Auth is a way to get a token: [Token], [AppRole] or [JWT].
+// An Auth is a way to get a token: [Token], [AppRole] or [JWT]. The provider in it is
+// closed with the last one of the [Server], and must not give out leases.
 type Auth interface {
 	check() error
 	// login returns a token. It is given the one in use, or nil.

@@ -17,7 +17,10 @@
 // tool gets what its own path issues and never the token that read it. A lease is
 // renewed while it is in use, revoked when it is not, and refused when it would live
 // longer than a day. The token of a login is renewed, replaced before its maximum life
-// ends, and revoked when the guard closes.
+// ends, and revoked when the guard closes; so is the one that it replaced.
+//
+// A policy has to allow the login to revoke leases ("update" of sys/leases/revoke):
+// Vault's policy "default" does not, and then the probe of a lease fails.
 //
 // An answer from an address that was not configured: a redirect by a standby is
 // followed only to another of the configured addresses.

@@ -241,10 +241,12 @@ func (f *fake) authorised(w http.ResponseWriter, method, path, token string, r *
 		w.WriteHeader(http.StatusNoContent)
 	case "POST sys/capabilities-self":
 		may := []string{"read", "list"}
-		if paths, _ := body["paths"].([]any); len(paths) == 1 && paths[0] == "sys/leases/revoke" {
-			if may = []string{"update"}; f.denied["sys/leases/revoke"] {
-				may = []string{"deny"}
-			}
+		switch paths, _ := body["paths"].([]any); {
+		case len(paths) != 1 || paths[0] != "sys/leases/revoke":
+		case f.denied["sys/leases/revoke"]:
+			may = []string{"deny"}
+		default:
+			may = []string{"update"}
 		}
 		answer(w, 200, map[string]any{"capabilities": may})
 	default:

@@ -37,12 +37,14 @@ func (s *Server) KV(k KV) creds.Provider {
 	if k.Keep == 0 {
 		k.Keep = DefaultKeep
 	}
-	return &kv{s: s, KV: k, leave: s.join()}
+	plan := "kv " + rest.Fingerprint(s.conf.Namespace, k.Mount, k.Path, k.Field, strconv.Itoa(k.Version))
+	return &kv{s: s, KV: k, plan: plan, leave: s.join()}
 }
 
 type kv struct {
 	KV
 	s     *Server
+	plan  string
 	leave func() error
 }
 
@@ -67,9 +69,7 @@ func (k *kv) Check(spec creds.Spec) error {
 	return errors.Join(faults...)
 }
 
-func (k *kv) Plan(creds.Spec, creds.Request) (string, error) {
-	return "kv " + rest.Fingerprint(k.s.conf.Namespace, k.Mount, k.Path, k.Field, strconv.Itoa(k.Version)), nil
-}
+func (k *kv) Plan(creds.Spec, creds.Request) (string, error) { return k.plan, nil }
 
 func (k *kv) api() string { return k.Mount + "/data/" + k.Path }
 
@@ -137,17 +137,27 @@ func material(data json.RawMessage, field string) (m creds.Material, err error) 
 	for _, raw := range fields {
 		m.Parts = parts(m.Parts, raw)
 	}
+	if len(m.Parts) > maxParts {
+		wipe(m)
+		return creds.Material{}, fmt.Errorf("it has more than %d values: name a Field", maxParts)
+	}
 	return m, nil
 }
 
-// minNumber is how many digits a number has that could be a secret.
-const minNumber = 6
+const (
+	// minNumber is how many characters a number has that could be a secret. Shorter
+	// ones, true, false and null are none.
+	minNumber = 6
+	// maxParts bounds the values of one document.
+	maxParts = 1024
+)
 
-// parts adds the strings in a value, at any depth, and the long numbers.
+// parts adds the strings in a value, at any depth, and the long numbers. One more than
+// maxParts is enough to know that there are too many.
 func parts(all []creds.Value, value json.RawMessage) []creds.Value {
 	var part rest.Secret
 	switch value = bytes.TrimSpace(value); {
-	case len(value) == 0:
+	case len(value) == 0 || len(all) > maxParts:
 	case value[0] == '"':
 		if part.UnmarshalJSON(value) == nil && len(part) > 0 {
 			all = append(all, part.Value())
@@ -168,7 +178,7 @@ func parts(all []creds.Value, value json.RawMessage) []creds.Value {
 				clear(each)
 			}
 		}
-	case len(value) >= minNumber && value[0] != 'f': // "false"
+	case len(value) >= minNumber:
 		all = append(all, creds.NewValue(value))
 	}
 	return all

@@ -32,12 +32,14 @@ type Lease struct {
 // A lease lives no longer than the token it was made with, so it is not renewed when
 // that token has been replaced: a new one is made in time.
 func (s *Server) Lease(l Lease) creds.Provider {
-	return &lease{s: s, Lease: l, leave: s.join(), held: make(map[string]held)}
+	plan := "lease " + rest.Fingerprint(s.conf.Namespace, l.Path, l.Field)
+	return &lease{s: s, Lease: l, plan: plan, leave: s.join(), held: make(map[string]held)}
 }
 
 type lease struct {
 	Lease
 	s     *Server
+	plan  string // but for the principal
 	leave func() error
 
 	mu   sync.Mutex
@@ -74,11 +76,10 @@ func (l *lease) Check(spec creds.Spec) error {
 }
 
 func (l *lease) Plan(_ creds.Spec, r creds.Request) (string, error) {
-	principal := ""
 	if l.PerPrincipal {
-		principal = r.Principal.Key()
+		return l.plan + " " + rest.Fingerprint(r.Principal.Key()), nil
 	}
-	return "lease " + rest.Fingerprint(l.s.conf.Namespace, l.Path, l.Field, principal), nil
+	return l.plan, nil
 }
 
 type leaseAnswer struct {
@@ -96,21 +97,22 @@ func (l *lease) Issue(ctx context.Context, _ creds.Spec, _ creds.Request) (creds
 	if err != nil {
 		return creds.Material{}, explain("making a secret at "+l.Path, err)
 	}
-	m, err := l.accept(asked, t, answer)
-	if err != nil { // nobody will use it, so nobody will revoke it
+	err = l.checkID(answer.ID)
+	if err == nil {
+		var m creds.Material
+		if m, err = l.accept(asked, t, answer); err == nil {
+			return m, nil
+		}
+		// Nobody will use it, so nobody else will revoke it.
 		if fault := l.revoke(context.WithoutCancel(ctx), answer.ID); fault != nil {
 			err = fmt.Errorf("%w; and its lease was not revoked: %w", err, fault)
 		}
-		return creds.Material{}, fmt.Errorf("vault: making a secret at %s: %w", l.Path, err)
 	}
-	return m, nil
+	return creds.Material{}, fmt.Errorf("vault: making a secret at %s: %w", l.Path, err)
 }
 
 // accept checks a new lease and remembers it.
 func (l *lease) accept(asked time.Time, t *token, answer leaseAnswer) (creds.Material, error) {
-	if err := l.checkID(answer.ID); err != nil {
-		return creds.Material{}, err
-	}
 	expires, err := l.expiry(asked, t, answer.Duration)
 	if err != nil {
 		return creds.Material{}, err
@@ -252,8 +254,9 @@ func (l *lease) Describe(creds.Spec, creds.Request) (creds.Access, error) {
 	return l.s.access(l.Path, 0), nil
 }
 
-// Probe asks what the login may do with the path, and whether it may revoke what it
-// makes there, which no policy of Vault's own allows. It makes no secret.
+// Probe asks what the login may do with the path, and whether it may revoke leases,
+// which Vault's policy "default" does not allow: a lease that nobody can end is an
+// error. It makes no secret.
 func (l *lease) Probe(ctx context.Context, _ creds.Spec) (creds.Access, error) {
 	a, err := l.s.probe(ctx, l.Path, 0)
 	if err != nil {
@@ -264,7 +267,7 @@ func (l *lease) Probe(ctx context.Context, _ creds.Spec) (creds.Access, error) {
 		return creds.Access{}, err
 	}
 	if !slices.Contains(may, "update") && !slices.Contains(may, "root") {
-		a.Notes = append(a.Notes, "The login may not revoke leases, so each lives as long as its role gave it: allow \"update\" of "+revokePath+" in a policy.")
+		return creds.Access{}, explain("asking what may be done with "+revokePath, errors.New("the login may not revoke leases: allow \"update\" of it in a policy"))
 	}
 	return a, nil
 }

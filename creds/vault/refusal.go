@@ -45,11 +45,17 @@ func refusal(body []byte) string {
 	return ""
 }
 
+// A loginError is the error of a login, and names its own remedy.
+type loginError struct{ error }
+
+func (e loginError) Unwrap() error { return e.error }
+
 // explain adds to an error what to do about it.
 func explain(what string, err error) error {
 	remedy := ""
+	_, login := errors.AsType[loginError](err)
 	switch e, _ := errors.AsType[*rest.Error](err); {
-	case e == nil || strings.HasPrefix(err.Error(), "vault: "): // it has been explained
+	case e == nil || login:
 	case e.Code == "sealed" || e.Status == http.StatusServiceUnavailable:
 		remedy = ": Vault is sealed or not ready: unseal it"
 	case e.Status == http.StatusTemporaryRedirect || e.Status == http.StatusPermanentRedirect:
@@ -67,9 +73,9 @@ func explain(what string, err error) error {
 func explainLogin(a Auth, err error) error {
 	what := "login by " + a.describe()
 	if rest.Status(err) == http.StatusForbidden {
-		return fmt.Errorf("vault: %s: %w: the token, or the proof shown for it, is unknown, revoked or expired, or its role or namespace does not take it", what, err)
+		return loginError{fmt.Errorf("vault: %s: %w: the token, or the proof shown for it, is unknown, revoked or expired, or its role or namespace does not take it", what, err)}
 	}
-	return explain(what, err)
+	return loginError{explain(what, err)}
 }
 
 // checkPath refuses what is no plain path below a mount.

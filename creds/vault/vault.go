@@ -116,7 +116,7 @@ func (s *Server) exchange(ctx context.Context, t *token, r rest.Request, into an
 			return nil
 		}
 		next, ok := s.elsewhere(node, err)
-		if rest.Status(err) == 0 { // it may have acted, so only the next request goes elsewhere
+		if rest.Status(err) == 0 && !errors.Is(err, context.Canceled) { // it may have acted, so only the next request goes elsewhere
 			s.pass(node)
 		}
 		if !ok || tries > len(s.clients) || ctx.Err() != nil {

@@ -34,7 +34,7 @@ func statement(tb testing.TB) []byte {
 	m := &manifest.Manifest{
 		ServerName: "files", ServerVersion: "1.2.0", Sequence: 1,
 		IssuedAt: now, NotBefore: now, Expires: now.Add(24 * time.Hour), Closed: true,
-		DefinitionScheme: manifest.DefinitionScheme, InstructionsSHA256: digest,
+		DefinitionScheme: manifest.DefinitionScheme, ServerSHA256: digest, InstructionsSHA256: digest,
 		Tools:   []manifest.Tool{{Name: "read", Version: "1.0.0", SHA256: digest, Artifacts: []string{}}},
 		Prompts: []manifest.Definition{}, Resources: []manifest.Definition{}, ResourceTemplates: []manifest.Definition{},
 		Executables: []manifest.Executable{}, Artifacts: []manifest.Artifact{},

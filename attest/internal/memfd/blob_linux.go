@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,10 +65,14 @@ func seal(name string, use Use, size int, create creator, fill func(io.Writer) e
 	if size > 0 {
 		// Shared and read-only: such a mapping of sealed memory can never become writable; a
 		// private one could.
-		if b.data, err = unix.Mmap(int(file.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED); err != nil {
+		// Not unix.Mmap: it keeps books, and whoever has the bytes could give them to
+		// unix.Munmap and map something else in their place.
+		at, err := unix.MmapPtr(int(file.Fd()), 0, nil, uintptr(size), unix.PROT_READ, unix.MAP_SHARED)
+		if err != nil {
 			return nil, fmt.Errorf("mmap: %w", err)
 		}
-		cleanup := runtime.AddCleanup(b, func(data []byte) { _ = unix.Munmap(data) }, b.data) // nothing refers to it any more
+		b.data = unsafe.Slice((*byte)(at), size) //nolint:gosec // the whole mapping
+		cleanup := runtime.AddCleanup(b, func(at unsafe.Pointer) { _ = unix.MunmapPtr(at, uintptr(size)) }, at)
 		b.keep = cleanup.Stop
 	}
 	if use == Program {

@@ -34,7 +34,7 @@ func FuzzOpen(f *testing.F) {
 	f.Cleanup(func() { _ = root.Close() })
 	f.Fuzz(func(t *testing.T, path string) {
 		for _, find := range []func(int, string, int) (int, error){resolve, walk} {
-			r := &Root{root.dir, find}
+			r := &Root{dir: root.dir, resolve: find}
 			file, err := r.Open(path)
 			if err != nil {
 				continue

@@ -483,3 +483,18 @@ func TestMemoryIsGivenBack(t *testing.T) {
 		t.Error("what is kept was given back")
 	}
 }
+
+// Whoever has the bytes cannot have something else in their place, short of package unsafe.
+func TestCannotBeUnmapped(t *testing.T) {
+	t.Parallel()
+	b, err := Copy("x", bytes.Repeat([]byte("good"), 4096))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Munmap(b.Bytes()); err == nil {
+		t.Fatal("unmapped")
+	}
+	if err := unix.Mprotect(b.Bytes(), unix.PROT_READ|unix.PROT_WRITE); err == nil {
+		t.Error("made writable")
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -14,7 +15,8 @@ import (
 
 // A Root is the folder that files are below. It is safe for concurrent use.
 type Root struct {
-	dir *os.File
+	dir  *os.File
+	name string // absolute
 	// resolve opens a path below the folder without following a link.
 	resolve func(dir int, rel string, flags int) (int, error)
 }
@@ -22,11 +24,28 @@ type Root struct {
 // OpenRoot opens a folder. Links on the way to the folder itself are followed: it is the
 // configuration of whoever runs the server.
 func OpenRoot(name string) (*Root, error) {
+	name, err := filepath.Abs(name)
+	if err != nil {
+		return nil, err
+	}
 	fd, err := unix.Open(name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	return &Root{os.NewFile(uintptr(fd), name), resolve}, nil
+	return &Root{os.NewFile(uintptr(fd), name), name, resolve}, nil
+}
+
+// Named reports whether the folder's name still leads to it.
+func (r *Root) Named() (bool, error) {
+	held, err := r.dir.Stat()
+	if err != nil {
+		return false, err
+	}
+	named, err := os.Stat(r.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(held, named), err
 }
 
 // Close releases the folder. What was opened below it stays open; names of it fail.

@@ -7,19 +7,40 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 )
 
 // A Root is the folder that files are below. It is safe for concurrent use.
-type Root struct{ dir *os.Root }
+type Root struct {
+	dir  *os.Root
+	name string // absolute
+}
 
 // OpenRoot opens a folder. Links on the way to the folder itself are followed: it is the
 // configuration of whoever runs the server.
 func OpenRoot(name string) (*Root, error) {
+	name, err := filepath.Abs(name)
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.OpenRoot(name)
 	if err != nil {
 		return nil, err
 	}
-	return &Root{dir}, nil
+	return &Root{dir, name}, nil
+}
+
+// Named reports whether the folder's name still leads to it.
+func (r *Root) Named() (bool, error) {
+	held, err := r.dir.Stat(".")
+	if err != nil {
+		return false, err
+	}
+	named, err := os.Stat(r.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(held, named), err
 }
 
 // Close releases the folder. What was opened below it stays open; names of it fail.

@@ -12,12 +12,14 @@
 // Two files with mode 0600, replaced as a whole and synced: the state, under an
 // HMAC-SHA-256, and the key with the number of the state's last generation. A state
 // without its key, a key without its state and a state older than the key says are a
-// loss, and a loss refuses every manifest until the operator pins the lowest sequence that
-// may be accepted. That minimum is also the form for containers that keep no files.
+// loss, and so is a lock file that says it was in use, alone. A loss refuses every manifest
+// until the operator pins the lowest sequence that may be accepted. That minimum is also
+// the form for containers that keep no files.
 //
 // # What it does not stop
 //
-// Whoever can write both files, as the server's user and root can, or restore both from
-// one backup: to the server that is the past. A first use has nothing to compare with.
+// Whoever can write all files, as the server's user and root can, or restore them from
+// one backup, or remove them all: to the server that is the past, or a first use, which has
+// nothing to compare with. A key in another folder makes that harder.
 // On systems other than Unix the rights of the files are not checked.
 package state

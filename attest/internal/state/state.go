@@ -69,35 +69,55 @@ const clockSlack = 5 * time.Minute
 // lowest sequence that the operator accepts at all; one above zero also lets a store that
 // has lost its files begin anew. When Accept returns nil, the manifest will be remembered
 // also after a loss of power.
-func (s *Store) Accept(ctx context.Context, seen Seen, minimum uint64) (err error) {
+func (s *Store) Accept(ctx context.Context, seen Seen, minimum uint64) error {
+	_, err := s.judge(ctx, seen, minimum, true)
+	return err
+}
+
+// Judge is [Store.Accept] without remembering. It reports whether a manifest of the server
+// has been accepted before.
+func (s *Store) Judge(ctx context.Context, seen Seen, minimum uint64) (known bool, err error) {
+	return s.judge(ctx, seen, minimum, false)
+}
+
+func (s *Store) judge(ctx context.Context, seen Seen, minimum uint64, keep bool) (known bool, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("state: %w", err)
 		}
 	}()
 	if err := seen.check(); err != nil {
-		return err
+		return false, err
 	}
 	if seen.Sequence < minimum {
-		return fmt.Errorf("%w: sequence %d of %s, the minimum is %d", ErrRollback, seen.Sequence, quote(seen.Server), minimum)
+		return false, fmt.Errorf("%w: sequence %d of %s, the minimum is %d", ErrRollback, seen.Sequence, quote(seen.Server), minimum)
 	}
-	unlock, err := lock(ctx, s.path+".lock")
+	turn, err := lock(ctx, s.path+".lock")
 	if err != nil {
-		return err
+		return false, err
 	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	m, err := s.load(minimum > 0)
+	defer func() { err = errors.Join(err, turn.end()) }()
+	taken, err := turn.taken()
 	if err != nil {
-		return err
+		return false, err
 	}
-	if err := m.judge(seen, s.now()); err != nil {
-		return err
+	m, err := s.load(taken, minimum > 0)
+	if err != nil {
+		return false, err
 	}
-	return s.save(m)
+	_, known = slices.BinarySearchFunc(m.file.Servers, seen.Server, compareName)
+	if err := m.judge(seen, s.now()); err != nil || !keep {
+		return known, err
+	}
+	if err := s.save(m); err != nil {
+		return known, err
+	}
+	return known, turn.take()
 }
 
-// load reads both files. anew says that lost files are as good as none.
-func (s *Store) load(anew bool) (*memory, error) {
+// load reads both files. taken says that both were written before, and anew that lost
+// files are as good as none.
+func (s *Store) load(taken, anew bool) (*memory, error) {
 	k, keyErr := readKey(s.key)
 	raw, err := read(s.path)
 	gone, keyGone := errors.Is(err, fs.ErrNotExist), errors.Is(keyErr, fs.ErrNotExist)
@@ -106,10 +126,12 @@ func (s *Store) load(anew bool) (*memory, error) {
 		return nil, lost(s.key, keyErr)
 	case err != nil && !gone:
 		return nil, lost(s.path, err)
-	case gone && keyGone, gone && k.Generation == 0: // or the first use was cut off
+	case gone && k.Generation == 0 && !taken: // the first use, or it was cut off
 		return newMemory(k)
 	case (gone || keyGone) && anew:
 		return newMemory(k)
+	case gone && keyGone:
+		return nil, lost(s.path, errors.New("the file has gone, and so has its key"))
 	case gone:
 		return nil, lost(s.path, errors.New("the file has gone, and its key is there"))
 	case keyGone:

@@ -177,6 +177,14 @@ func TestLossOfState(t *testing.T) {
 		{"neg 36: state deleted, and a minimum is pinned", func(f files) { _ = os.Remove(f.state) }, 3, nil},
 		{"neg 36: key deleted", func(f files) { _ = os.Remove(f.key) }, 0, ErrLost},
 		{"neg 36: key deleted, and a minimum is pinned", func(f files) { _ = os.Remove(f.key) }, 3, nil},
+		{"neg 36: state and key deleted", func(f files) { _, _ = os.Remove(f.state), os.Remove(f.key) }, 0, ErrLost},
+		{"neg 36: state and key deleted, and a minimum is pinned", func(f files) { _, _ = os.Remove(f.state), os.Remove(f.key) }, 3, nil},
+		{"neg 36: state and lock deleted", func(f files) { _, _ = os.Remove(f.state), os.Remove(f.state+".lock") }, 0, ErrLost},
+		{"neg 36: state deleted, and the key made that of a first use", func(f files) {
+			_ = os.Remove(f.state)
+			put(f.T, f.key, []byte(`{"version":1,"key":"`+digest("1")+`","generation":0}`))
+		}, 0, ErrLost},
+		{"lock deleted", func(f files) { _ = os.Remove(f.state + ".lock") }, 0, nil},
 		{"neg 36: state truncated", func(f files) {
 			put(f.T, f.state, content(f.T, f.state)[:50])
 		}, 0, ErrLost},
@@ -223,6 +231,29 @@ func TestLossOfState(t *testing.T) {
 	}
 }
 
+// Judging says what accepting would, and remembers nothing.
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	if known, err := s.Judge(t.Context(), seen(2, "b"), 0); known || err != nil {
+		t.Errorf("the first: %t, %v", known, err)
+	}
+	s.accept(t, seen(1, "a"))
+	if known, err := s.Judge(t.Context(), seen(2, "b"), 0); !known || err != nil {
+		t.Errorf("the next: %t, %v", known, err)
+	}
+	s.accept(t, seen(1, "a"))
+	if _, err := s.Judge(t.Context(), seen(1, "c"), 0); !errors.Is(err, ErrRollback) {
+		t.Errorf("another of one sequence: %v", err)
+	}
+	other := seen(1, "a")
+	other.Server = "other"
+	if known, err := s.Judge(t.Context(), other, 0); known || err != nil {
+		t.Errorf("another server: %t, %v", known, err)
+	}
+}
+
 // TestNewBeginning: after a loss, what was lost is no way back, be it found or not.
 func TestNewBeginning(t *testing.T) {
 	t.Parallel()
@@ -258,6 +289,7 @@ func TestCrashes(t *testing.T) {
 	s.accept(t, seen(1, "a"))
 	_ = os.Remove(state) // as if the first write of the state had not happened
 	files{T: t, state: key}.edit(`"generation":1`, `"generation":0`)
+	put(t, state+".lock", nil)
 	s.accept(t, seen(1, "a"))
 	oldKey := content(t, key)
 	s.accept(t, seen(2, "b"))
@@ -300,7 +332,7 @@ func TestTurns(t *testing.T) {
 func TestWaitingForTheLockEnds(t *testing.T) {
 	t.Parallel()
 	s := open(t, t.TempDir())
-	unlock, err := lock(t.Context(), s.path+".lock")
+	held, err := lock(t.Context(), s.path+".lock")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +341,7 @@ func TestWaitingForTheLockEnds(t *testing.T) {
 	if err := s.Accept(ctx, seen(1, "a"), 0); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if err := unlock(); err != nil {
+	if err := held.end(); err != nil {
 		t.Error(err)
 	}
 	s.accept(t, seen(1, "a"))
@@ -370,7 +402,7 @@ func TestLargestStateIsRead(t *testing.T) {
 	if err := s.save(m); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.load(false); err != nil {
+	if _, err := s.load(true, false); err != nil {
 		t.Error(err)
 	}
 }

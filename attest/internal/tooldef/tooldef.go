@@ -33,6 +33,12 @@ func Canonical(wire []byte) ([]byte, error) {
 	if len(wire) > Max {
 		return nil, fmt.Errorf("the definition has %d bytes, the limit is %d", len(wire), Max)
 	}
+	return Reread(wire)
+}
+
+// Reread is Canonical for a definition that was kept in another form, indented and
+// escaped, which can be many times as long. The caller bounds it.
+func Reread(wire []byte) ([]byte, error) {
 	if err := mcpsec.CheckJSON(wire); err != nil {
 		return nil, fmt.Errorf("the definition is %w", err)
 	}

@@ -85,6 +85,9 @@ func Match(m *manifest.Manifest, seen *lock.Server) error {
 	if who.name != m.ServerName || who.version != m.ServerVersion {
 		fault("the server is %q %q, the manifest is of %q %q", who.name, who.version, m.ServerName, m.ServerVersion)
 	}
+	if who.digest != m.ServerSHA256 {
+		fault("the server's title, description, site or icons are other ones: expected sha256:%s, found sha256:%s", m.ServerSHA256, who.digest)
+	}
 	if digest(who.instructions) != m.InstructionsSHA256 {
 		fault("the instructions are other ones")
 	}

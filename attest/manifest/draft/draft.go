@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mcpsec/mcpsec-go/attest"
 	"github.com/mcpsec/mcpsec-go/attest/lock"
 	"github.com/mcpsec/mcpsec-go/attest/manifest"
 )
@@ -27,12 +28,12 @@ func New(seen *lock.Server, now time.Time, lifetime time.Duration) (*manifest.Ma
 	m := &manifest.Manifest{
 		ServerName: who.name, ServerVersion: who.version,
 		Sequence: 1, Closed: true, DefinitionScheme: manifest.DefinitionScheme,
-		InstructionsSHA256: digest(who.instructions),
-		Tools:              []manifest.Tool{},
-		Prompts:            define(seen.Prompts),
-		Resources:          define(seen.Resources),
-		ResourceTemplates:  define(seen.ResourceTemplates),
-		Executables:        []manifest.Executable{}, Artifacts: []manifest.Artifact{},
+		ServerSHA256: who.digest, InstructionsSHA256: digest(who.instructions),
+		Tools:             []manifest.Tool{},
+		Prompts:           define(seen.Prompts),
+		Resources:         define(seen.Resources),
+		ResourceTemplates: define(seen.ResourceTemplates),
+		Executables:       []manifest.Executable{}, Artifacts: []manifest.Artifact{},
 	}
 	Date(m, now, lifetime)
 	for _, d := range define(seen.Tools) {
@@ -92,7 +93,10 @@ func digest(text string) string {
 }
 
 // An identity is what a server says of itself.
-type identity struct{ name, version, instructions string }
+type identity struct {
+	name, version, instructions string
+	digest                      string // of serverInfo
+}
 
 // identify reads the definition that lock keeps of a server itself. Members are taken by
 // their exact names: a decoder that folds case would let one stand in for another.
@@ -115,6 +119,9 @@ func identify(seen *lock.Server) (who identity, err error) {
 	text(info, "name", &who.name)
 	text(info, "version", &who.version)
 	text(members, "instructions", &who.instructions)
+	if err == nil {
+		who.digest, err = attest.DigestJSON(members["serverInfo"])
+	}
 	if err != nil {
 		return who, fmt.Errorf("what the server says of itself: %w", err)
 	}

@@ -23,8 +23,8 @@ import (
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 999, time.UTC)
 
 // files is a server with something of every kind.
-func files(tb testing.TB, guard *mcpsec.Guard, version string) *mcp.Server {
-	tb.Helper()
+func files(t *testing.T, guard *mcpsec.Guard, version string) *mcp.Server {
+	t.Helper()
 	s := mcp.NewServer(&mcp.Implementation{Name: "files", Version: version}, &mcp.ServerOptions{Instructions: "Be brief.", PageSize: 1})
 	handler := func(context.Context, *mcp.CallToolRequest, struct{ Path string }) (*mcp.CallToolResult, any, error) {
 		return &mcp.CallToolResult{}, nil, nil
@@ -34,7 +34,7 @@ func files(tb testing.TB, guard *mcpsec.Guard, version string) *mcp.Server {
 		mcpsec.AddTool(guard, s, &mcp.Tool{Name: "read", Title: "Read", Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true, OpenWorldHint: &yes}}, handler),
 		mcpsec.AddTool(guard, s, &mcp.Tool{Name: "write", Description: "Writes <b> & \"c\"."}, handler),
 	); err != nil {
-		tb.Fatal(err)
+		t.Fatal(err)
 	}
 	s.AddPrompt(&mcp.Prompt{Name: "tidy", Arguments: []*mcp.PromptArgument{{Name: "how", Required: true}}}, nil)
 	s.AddResource(&mcp.Resource{URI: "file:///a", Name: "a", Size: 3}, nil)
@@ -43,27 +43,27 @@ func files(tb testing.TB, guard *mcpsec.Guard, version string) *mcp.Server {
 	return s
 }
 
-func observe(tb testing.TB, version string) *lock.Server {
-	tb.Helper()
+func observe(t *testing.T, version string) *lock.Server {
+	t.Helper()
 	guard, err := mcpsec.New()
 	if err != nil {
-		tb.Fatal(err)
+		t.Fatal(err)
 	}
-	s := files(tb, guard, version)
+	s := files(t, guard, version)
 	if err := guard.Install(s); err != nil {
-		tb.Fatal(err)
+		t.Fatal(err)
 	}
 	here, there := mcp.NewInMemoryTransports()
-	session, err := s.Connect(tb.Context(), guard.Transport(there, mcpsec.Peer{}), nil)
+	session, err := s.Connect(t.Context(), guard.Transport(there, mcpsec.Peer{}), nil)
 	if err != nil {
-		tb.Fatal(err)
+		t.Fatal(err)
 	}
-	seen, err := lock.Observe(tb.Context(), here)
+	seen, err := lock.Observe(t.Context(), here)
 	if err != nil {
-		tb.Fatal(err)
+		t.Fatal(err)
 	}
 	if err := errors.Join(session.Wait(), guard.Close()); err != nil {
-		tb.Fatal(err)
+		t.Fatal(err)
 	}
 	return seen
 }
@@ -280,9 +280,13 @@ func FuzzStatement(f *testing.F) {
 
 // FuzzDecode: whatever is read matches its own manifest.
 func FuzzDecode(f *testing.F) {
-	f.Add([]byte(`{"lockVersion":1,"servers":{"files":{` +
-		`"server":{"sha256":"e5b49f8ae4ae7e5d4ae2f6a4c2b6a1d4","pinned":"first-use","at":"2026-11-22T12:00:00Z","definition":{"serverInfo":{"name":"files","version":"1"}}},` +
-		`"tools":{},"prompts":{},"resources":{},"resourceTemplates":{}}}}`))
+	seed := []byte(`{"lockVersion":1,"servers":{"files":{` +
+		`"server":{"sha256":"f6d782bd3a113b174c9db9a98217bff8d86e742b9aaccfd1195e589279de6f81","pinned":"first-use","at":"2026-11-22T12:00:00Z","definition":{"serverInfo":{"name":"files","version":"1"}}},` +
+		`"tools":{},"prompts":{},"resources":{},"resourceTemplates":{}}}}`)
+	if _, err := Decode(seed); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		seen, err := Decode(data)
 		if err != nil {

@@ -29,16 +29,19 @@ const maxProgram = 4 << 30
 type Program struct {
 	Path   string // of the executable, without links
 	Script string // of what is interpreted; empty if nothing is
-	// Bare is set for an interpreter on whose command line there is no file: the
-	// manifest then covers the interpreter and nothing of what it runs.
+	// Bare is set for an interpreter whose command line does not say which file it runs:
+	// there is none, or an option before it names code, a module or another file. What
+	// runs is then not known.
 	Bare bool
 }
 
-// interpreters are programs that run other files, without digits and dots at the end of
+// interpreters are programs that run other programs or files, without digits and dots at the end of
 // their names.
 var interpreters = []string{
 	"sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "busybox", "pwsh", "powershell",
 	"python", "pypy", "node", "deno", "bun", "ruby", "perl", "php", "lua", "java", "dotnet", "rscript",
+	"nodejs", "tsx", "ts-node", "tclsh", "guile", "escript", "elixir", "julia", "awk", "gawk",
+	"sudo", "doas", "nice", "nohup", "timeout", "stdbuf", "setsid", "xargs", "tini", "dumb-init", "bwrap",
 	"env", "npx", "npm", "uvx", "uv", "pipx", "pnpm", "yarn", "go", "docker", "podman",
 }
 
@@ -73,9 +76,26 @@ func Find(command string, args ...string) (Program, error) {
 			p.Script, err = filepath.Abs(arg)
 			return p, err
 		}
+		p.Bare = p.Bare || loads(arg)
 	}
 	p.Bare = true
 	return p, nil
+}
+
+// loading are options of interpreters that run something else than the file after them.
+var loading = []string{"--eval", "--print", "--require", "--import", "--loader", "--experimental-loader", "--module", "--command"}
+
+// loads reports whether an option may be one of them. In short ones, which may be several
+// in one, the letters decide: -c and -e are code, -m a module, -r and -p either.
+func loads(option string) bool {
+	name, _, _ := strings.Cut(option, "=")
+	switch {
+	case strings.HasPrefix(name, "--"):
+		return slices.Contains(loading, name)
+	case strings.HasPrefix(name, "-"):
+		return name != "-jar" && strings.ContainsAny(name, "cemrp")
+	}
+	return false
 }
 
 func interprets(path string) bool {

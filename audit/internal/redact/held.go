@@ -16,6 +16,8 @@ const (
 	// maxHead bounds what is compared of a form of a secret before it counts as found,
 	// in bytes. Of a longer secret a piece from its beginning is found too.
 	maxHead = 32
+	// few secrets are looked for without a look at the whole text before.
+	few = 16
 )
 
 // A heldSearch looks for held secrets in one text. It is pooled with its own method
@@ -23,6 +25,8 @@ const (
 type heldSearch struct {
 	text    string
 	escapes bool
+	seen    int // secrets
+	grams   grams
 	hits    []span
 	yield   func([]byte) bool
 }
@@ -39,11 +43,11 @@ func (p *Policy) heldIn(text string, hits []span) []span {
 		return hits
 	}
 	h, _ := heldSearches.Get().(*heldSearch)
-	h.text, h.escapes = text, strings.ContainsAny(text, `%\+`)
+	h.text, h.seen, h.escapes = text, 0, strings.ContainsAny(text, `%\+`)
 	p.held(h.yield)
 	hits = append(hits, merge(h.hits)...)
 	h.text, h.hits = "", h.hits[:0]
-	if cap(h.hits) <= 64 {
+	if cap(h.hits) <= 64 && cap(h.grams.bits) <= maxGrams {
 		heldSearches.Put(h)
 	}
 	return hits
@@ -55,12 +59,17 @@ func (h *heldSearch) look(secret []byte) bool {
 	if len(secret) < minHeld || len(h.text) < min(len(secret), maxHead) {
 		return true // no form is shorter than the secret itself
 	}
-	h.raw(secret)
-	if h.escapes {
+	if h.seen++; h.seen == few+1 {
+		h.grams.of(h.text, h.escapes)
+	}
+	if h.escapes && (h.seen <= few || h.grams.has(secret)) {
 		h.escaped(secret)
 	}
-	h.hex(secret)
-	h.base64(secret)
+	if h.seen <= few || h.grams.may(secret) {
+		h.raw(secret)
+		h.hex(secret)
+		h.base64(secret)
+	}
 	return true
 }
 
@@ -111,16 +120,10 @@ func (h *heldSearch) escaped(secret []byte) {
 // unit compares what stands at i, one byte or one escape, with the beginning of a
 // secret. It returns how many bytes of the secret that is, and of the text.
 func (h *heldSearch) unit(i int, secret []byte) (n, size int) {
+	var room [utf8.UTFMax]byte
 	t := h.text[i:]
-	switch {
-	case t[0] == '%' && len(t) >= 3 && hexChar[t[1]] && hexChar[t[2]] && unhex(t[1:3]) == rune(secret[0]):
-		return 1, 3
-	case t[0] == '+' && secret[0] == ' ':
-		return 1, 1
-	case t[0] == '\\' && len(t) >= 2:
-		if n, size := backslash(t, secret); n > 0 {
-			return n, size
-		}
+	if b, size := unescape(t, room[:0]); len(b) > 0 && bytes.HasPrefix(secret, b) {
+		return len(b), size
 	}
 	if t[0] == secret[0] {
 		return 1, 1
@@ -128,11 +131,25 @@ func (h *heldSearch) unit(i int, secret []byte) (n, size int) {
 	return 0, 0
 }
 
-// backslash is unit for an escape with a backslash.
-func backslash(t string, secret []byte) (n, size int) {
+// unescape appends what an escape at the beginning of a text stands for, if there is
+// one.
+func unescape(t string, b []byte) (meaning []byte, size int) {
+	switch {
+	case t[0] == '%' && len(t) >= 3 && hexChar[t[1]] && hexChar[t[2]]:
+		return append(b, byte(unhex(t[1:3]))), 3 //nolint:gosec // two digits
+	case t[0] == '+':
+		return append(b, ' '), 1
+	case t[0] == '\\' && len(t) >= 2:
+		return backslash(t, b)
+	}
+	return b, 0
+}
+
+// backslash is unescape for a backslash.
+func backslash(t string, b []byte) (meaning []byte, size int) {
 	const letters, meanings = `"'\/abfnrtv0`, "\"'\\/\a\b\f\n\r\t\v\x00"
-	if k := strings.IndexByte(letters, t[1]); k >= 0 && meanings[k] == secret[0] {
-		return 1, 2
+	if k := strings.IndexByte(letters, t[1]); k >= 0 {
+		return append(b, meanings[k]), 2
 	}
 	digits := 0
 	switch t[1] {
@@ -144,30 +161,23 @@ func backslash(t string, secret []byte) (n, size int) {
 		digits = 8
 	}
 	if size = 2 + digits; digits == 0 || len(t) < size {
-		return 0, 0
+		return b, 0
 	}
-	for _, c := range []byte(t[2:size]) {
-		if !hexChar[c] {
-			return 0, 0
+	for i := 2; i < size; i++ {
+		if !hexChar[t[i]] {
+			return b, 0
 		}
 	}
 	r := unhex(t[2:size])
 	if digits == 2 {
-		if r == rune(secret[0]) {
-			return 1, size
-		}
-		return 0, 0
+		return append(b, byte(r)), size //nolint:gosec // two digits
 	}
 	if r >= 0xd800 && r < 0xdc00 && len(t) >= 12 && t[6:8] == `\u` { // a pair
 		if low := unhex(t[8:12]); low >= 0xdc00 && low < 0xe000 {
 			r, size = (r-0xd800)<<10|(low-0xdc00)+0x10000, 12
 		}
 	}
-	var room [utf8.UTFMax]byte
-	if b := utf8.AppendRune(room[:0], r); bytes.HasPrefix(secret, b) {
-		return len(b), size
-	}
-	return 0, 0
+	return utf8.AppendRune(b, r), size
 }
 
 // unhex returns the value of hexadecimal digits; of anything else it returns any.

@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -57,7 +58,11 @@ var canaries = []string{
 func TestHeldSecretsInEveryForm(t *testing.T) {
 	t.Parallel()
 	for _, secret := range canaries {
-		p := policy(t, Config{Held: holding("another secret", secret)})
+		alone := policy(t, Config{Held: holding("another secret", secret)})
+		last := policy(t, Config{Held: func(yield func([]byte) bool) {
+			many(2 * few)(func(other []byte) bool { return yield(other) })
+			yield([]byte(secret))
+		}})
 		for name, form := range forms(secret) {
 			if strings.HasPrefix(name, "JSON") && !utf8.ValidString(secret) {
 				continue // the form does not have the secret in it any more
@@ -67,9 +72,11 @@ func TestHeldSecretsInEveryForm(t *testing.T) {
 					around[0], around[1] = strings.Trim(around[0], "a="), strings.Trim(around[1], "a=")
 				}
 				in := around[0] + form + around[1]
-				got, hit := p.Text(in)
-				if !hit || strings.Contains(got, form) || reveals(got, secret) {
-					t.Errorf("%q, %s: %q became %q", secret, name, in, got)
+				for _, p := range []*Policy{alone, last} {
+					got, hit := p.Text(in)
+					if !hit || strings.Contains(got, form) || reveals(got, secret) {
+						t.Errorf("%q, %s: %q became %q", secret, name, in, got)
+					}
 				}
 			}
 		}
@@ -161,5 +168,54 @@ func TestHeldIsNotKept(t *testing.T) {
 	}
 	if calls != 3 {
 		t.Errorf("asked %d times for 3 texts", calls)
+	}
+}
+
+// However many secrets are held, one that is in a text is found, and the others cost
+// next to nothing.
+func TestHeldAmongMany(t *testing.T) {
+	t.Parallel()
+	p := policy(t, Config{Held: many(8192)})
+	for _, n := range []int{0, 4711, 8191} {
+		for name, form := range forms(manySecret(n)) {
+			if got, hit := p.Text("error: " + form); !hit || strings.Contains(got, form) {
+				t.Errorf("%d, %s: %q", n, name, got)
+			}
+		}
+	}
+	if got, hit := p.Text(clean); hit {
+		t.Errorf("became %q", got)
+	}
+}
+
+func manySecret(n int) string {
+	sum := sha256.Sum256([]byte(strconv.Itoa(n)))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+func many(n int) func(func([]byte) bool) {
+	all := make([][]byte, n)
+	for i := range all {
+		all[i] = []byte(manySecret(i))
+	}
+	return func(yield func([]byte) bool) {
+		for _, secret := range all {
+			if !yield(secret) {
+				return
+			}
+		}
+	}
+}
+
+func BenchmarkHeldMany(b *testing.B) {
+	for _, n := range []int{1, 100, 8192} {
+		p := policy(b, Config{Held: many(n)})
+		for name, text := range map[string]string{"200B": strings.Repeat(clean, 2), "4K": strings.Repeat(clean, 40), "escapes": strings.Repeat(clean, 2) + "100% \\n"} {
+			b.Run(name+"/"+strconv.Itoa(n), func(b *testing.B) {
+				for b.Loop() {
+					p.heldIn(text, nil)
+				}
+			})
+		}
 	}
 }

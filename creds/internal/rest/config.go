@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -102,8 +103,11 @@ func Certificate(source func() (*tls.Certificate, error)) (cert *tls.Certificate
 	switch {
 	case err != nil:
 		return nil, certificateError{fmt.Errorf("the client certificate: %w", err)}
-	case cert == nil || len(cert.Certificate) == 0 || cert.PrivateKey == nil:
-		return nil, certificateError{errors.New("the client certificate: its source gave none, or one without key")}
+	case cert == nil || len(cert.Certificate) == 0:
+		return nil, certificateError{errors.New("the client certificate: its source gave none")}
+	}
+	if key, ok := cert.PrivateKey.(crypto.Signer); !ok || key.Public() == nil { // a nil key panics here, not in the handshake
+		return nil, certificateError{errors.New("the client certificate: its source gave one without a key that signs")}
 	}
 	return cert, nil
 }

@@ -44,8 +44,10 @@ func (e *Error) RetryAfter() time.Duration { return e.Wait }
 
 // Is says that the service as a whole is down or throttling: see [creds.ErrOutage].
 func (e *Error) Is(target error) bool {
-	return target == creds.ErrOutage && !e.one && (e.Status == http.StatusTooManyRequests || e.Status >= 502 && e.Status <= 504)
+	return target == creds.ErrOutage && !e.one && (e.Status == http.StatusTooManyRequests || e.down())
 }
+
+func (e *Error) down() bool { return e.Status >= 502 && e.Status <= 504 }
 
 // Status returns the HTTP status of the [Error] in err, or zero.
 func Status(err error) int {
@@ -84,10 +86,7 @@ func describe(ctx context.Context, err error) error {
 		return e
 	}
 	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return e
-	}
-	if e, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return e
+		return untrusted(e)
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
 		return errors.New("the service does not speak TLS")
@@ -107,4 +106,19 @@ func describe(ctx context.Context, err error) error {
 		return fmt.Errorf("the service closed the connection: %w", creds.ErrOutage)
 	}
 	return errors.New("the exchange failed: the answer is not HTTP, or breaks off")
+}
+
+// untrusted says what is wrong with a certificate, without the names that it holds: a
+// peer that nobody trusts wrote them.
+func untrusted(err error) error {
+	if e, ok := errors.AsType[x509.HostnameError](err); ok {
+		return fmt.Errorf("the certificate of the service is not for %s", e.Host)
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return errors.New("the certificate of the service is signed by an unknown authority: give its certificate as Roots")
+	}
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
+		return errors.New("the certificate of the service has expired or is not in force yet: is the clock right?")
+	}
+	return errors.New("the certificate of the service is not valid")
 }

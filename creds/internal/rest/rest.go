@@ -55,13 +55,15 @@ type Request struct {
 	// Code finds the service's own code in the body of a refusal. It returns one of a
 	// fixed set of words and nothing it has read: a service may echo what it was sent.
 	Code func(body []byte) string
-	// PerCaller says that the request holds something of a caller. Then a 4xx may be
-	// about that caller alone, and does not hold up the requests of others.
+	// PerCaller says that the request holds something of a caller. Then a refusal may be
+	// about that caller alone, and does not hold up the requests of others: all but 502
+	// to 504, by which a service says that it is down.
 	PerCaller bool
 }
 
-// Do sends the request and decodes the answer into a pointer to a struct, or ignores
-// an answer of JSON, or without content, if into is nil. An answer that is no success is an [*Error].
+// Do sends the request and decodes the answer into a pointer to a struct. If into is nil,
+// the answer must be empty or JSON all the same: the page of a proxy is no success. An
+// answer that is no success is an [*Error].
 func (c *Client) Do(ctx context.Context, r Request, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -184,7 +186,7 @@ func (c *Client) refused(place string, resp *http.Response, body []byte, r Reque
 	if r.Code != nil && isJSON(resp.Header) {
 		e.Code = r.Code(body)
 	}
-	e.one = r.PerCaller && e.Status < http.StatusInternalServerError
+	e.one = r.PerCaller && !e.down()
 	if to, err := url.Parse(resp.Header.Get("Location")); err == nil && to.Host != "" {
 		e.To = origin(to)
 	}

@@ -53,7 +53,7 @@ func Content(ctx context.Context, from creds.Provider) ([]byte, error) {
 var errLeased = errors.New("its secrets have leases, which nobody would revoke here: give a provider of a static one")
 
 // CloseSource closes a provider that another one asks: whoever closes the other does not
-// know of it.
+// know of it. A source that several ask is closed by each.
 func CloseSource(from creds.Provider) error {
 	if c, ok := from.(io.Closer); ok {
 		return c.Close()

@@ -87,6 +87,9 @@ func parsePolicy(text string, trust bool) (*policy, error) {
 		if err := s.check(trust); err != nil {
 			return nil, err
 		}
+		if p.Version == "2012-10-17" && !s.closed() {
+			return nil, errors.New("a policy variable has no end")
+		}
 	}
 	return &p, nil
 }
@@ -118,6 +121,20 @@ func (s *statement) check(trust bool) error {
 		}
 	}
 	return nil
+}
+
+// closed reports whether every policy variable has an end.
+func (s *statement) closed() bool {
+	all := slices.Concat(s.Resource, s.NotResource)
+	for _, tests := range s.Condition {
+		for _, values := range tests {
+			all = append(all, values...)
+		}
+	}
+	return !slices.ContainsFunc(all, func(text string) bool {
+		at := strings.LastIndex(text, "${")
+		return at >= 0 && !strings.Contains(text[at:], "}")
+	})
 }
 
 // A decision is what policies say of an action.

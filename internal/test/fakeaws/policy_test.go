@@ -2,6 +2,7 @@ package fakeaws
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -48,6 +49,25 @@ func TestPolicies(t *testing.T) {
 		keys := map[string]string{"aws:principaltag/team": "red", "aws:principaltag/star": "*"}
 		if got := decide([]*policy{p}, "", tc.action, tc.resource, keys); got != tc.want {
 			t.Errorf("%s: %d, want %d", name, got, tc.want)
+		}
+	}
+}
+
+// What a document must not be.
+func TestPoliciesRefused(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ version, statement, want string }{
+		"resource not closed":      {"2012-10-17", `"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/${aws:PrincipalTag/x"`, "no end"},
+		"denial not closed":        {"2012-10-17", `"Effect":"Deny","Action":"s3:GetObject","NotResource":["arn:aws:s3:::b/${aws:PrincipalTag/x}/${y"]`, "no end"},
+		"condition not closed":     {"2012-10-17", `"Effect":"Allow","Action":"s3:GetObject","Resource":"*","Condition":{"StringEquals":{"a:b":["c","${d"]}}`, "no end"},
+		"closed":                   {"2012-10-17", `"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/${aws:PrincipalTag/x}/${*}"`, ""},
+		"plain text before 2012":   {"2008-10-17", `"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/${x"`, ""},
+		"resource that is no ARN":  {"2012-10-17", `"Effect":"Deny","Action":"s3:GetObject","Resource":"b/k"`, "no ARN"},
+		"operator of another kind": {"2012-10-17", `"Effect":"Allow","Action":"s3:GetObject","Resource":"*","Condition":{"NullIfExists":{"a:b":"true"}}`, "unknown condition operator"},
+	} {
+		_, err := parsePolicy(fmt.Sprintf(`{"Version":%q,"Statement":{%s}}`, tc.version, tc.statement), false)
+		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+			t.Errorf("%s: %v, want %q", name, err, tc.want)
 		}
 	}
 }

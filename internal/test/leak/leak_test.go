@@ -2,9 +2,12 @@ package leak
 
 import (
 	"context"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -108,6 +111,51 @@ func TestNoProcessShowsASecretInEnvironmentOrCommandLine(t *testing.T) {
 	_ = r.client.Close()
 	_ = r.cmd.Wait()
 	r.clean(t, gitleaks)
+}
+
+// The control: an environment and a command line that do show one.
+func TestASecretInEnvironmentOrCommandLineIsFound(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("reason: looks at /proc")
+	}
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("reason: sh is not installed: apt install dash")
+	}
+	var s Scanner
+	inEnv, inArgs := random(32), random(32)
+	if err := errors.Join(s.Add("environment", inEnv), s.Add("arguments", inArgs)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), shell, "-c", "echo ready; read -r line", "x", inArgs)
+	cmd.Env = []string{"TOKEN=" + inEnv}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = in.Close(); _ = cmd.Wait() }()
+	if _, err := out.Read(make([]byte, 16)); err != nil { // it is the shell by now, and no longer this program
+		t.Fatal(err)
+	}
+	texts, err := Process(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := strconv.Itoa(cmd.Process.Pid)
+	for file, want := range map[string]string{"environ": "environment", "cmdline": "arguments"} {
+		path := "/proc/" + pid + "/" + file
+		if found := s.Scan(path, texts[path]); len(found) == 0 || found[0].Secret != want {
+			t.Errorf("%s: %v", path, found)
+		}
+	}
 }
 
 // The core text: all goroutines of a process that dies with the secret in use.
