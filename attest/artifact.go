@@ -119,13 +119,12 @@ func (a *Attestor) sealArtifacts(ctx context.Context, s *seal) (faults []error) 
 	if len(m.Artifacts) == 0 {
 		return nil
 	}
+	// The garbage collector closes it: Close does not wait for calls that are looking at a
+	// file, and they would look below whatever has the folder's number by then.
 	root, err := memfd.OpenRoot(a.dir)
 	if err != nil {
 		return []error{fmt.Errorf("the folder of the artifacts: %w", err)}
 	}
-	a.mu.Lock()
-	a.held = append(a.held, root)
-	a.mu.Unlock()
 	files := make(map[string]*File)
 	watches := make(map[string]*watch)
 	room := int64(MaxSnapshot)

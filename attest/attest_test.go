@@ -79,6 +79,12 @@ func newLab(t *testing.T, instructions string, control mcpsec.Control) *lab {
 	return l
 }
 
+// controls are several in the place of one.
+type controls []mcpsec.Control
+
+func (controls) Wrap(next mcpsec.Handler) mcpsec.Handler { return next }
+func (c controls) Controls() []mcpsec.Control            { return c }
+
 // ledger keeps the audit record in memory.
 type ledger struct{ l *lab }
 

@@ -1,3 +1,5 @@
+//go:build linux
+
 package attest_test
 
 import (
@@ -84,9 +86,3 @@ func notBound(t *testing.T, err error) {
 		t.Errorf("got %v, want a refusal", err)
 	}
 }
-
-// controls are several in the place of one.
-type controls []mcpsec.Control
-
-func (controls) Wrap(next mcpsec.Handler) mcpsec.Handler { return next }
-func (c controls) Controls() []mcpsec.Control            { return c }

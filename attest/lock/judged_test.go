@@ -47,7 +47,7 @@ func TestNeg49NothingUnjudgedOverHTTP(t *testing.T) {
 		"an event behind an error": `{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"m\n\n"}}` + "\n\ndata: " + one + "\n\n",
 		"members twice":            `{"jsonrpc":"2.0","id":7,"id":1,"Result":{},` + list + `}`,
 	}
-	statuses := []int{101, 200, 201, 202, 203, 204, 205, 206, 226, 299, 300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 406, 410, 429, 500, 502, 503, 504, 599, 700}
+	statuses := []int{101, 200, 202, 204, 206, 299, 301, 303, 304, 307, 400, 401, 404, 405, 429, 500, 503, 700}
 	types := [][]string{
 		nil, {""}, {"text/event-stream"}, {"TEXT/Event-Stream; charset=utf-8"}, {"text/event-stream;"}, {"text/event-stream; ="}, {"application/json"},
 		{"Application/JSON ; charset=x"}, {"application/json, text/event-stream"}, {"text/plain", "text/event-stream"},

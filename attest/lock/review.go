@@ -72,8 +72,13 @@ func keep(ctx context.Context, pending *store, changes []Change) error {
 			}
 			changed = true
 		}
+		touched := make(map[string]bool)
 		for _, c := range changes {
-			if size := f.Servers[c.Server].least(); size > maxWaiting {
+			if touched[c.Server] {
+				continue
+			}
+			touched[c.Server] = true
+			if f.Servers[c.Server].least() > maxWaiting {
 				return false, fmt.Errorf("more than %d bytes of one server wait for review", maxWaiting)
 			}
 		}

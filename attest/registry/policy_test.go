@@ -112,6 +112,10 @@ func TestRefused(t *testing.T) {
 			r.Registry = "http://registry.example.com"
 			q.Registries[r.Registry] = q.Registries[base]
 		}, "https"},
+		{"digests demanded, and no packages", func(_ *Policy, r *Request) {
+			remote := `{"name":"com.example/files","version":"1.2.0","remotes":[{"type":"streamable-http","url":"https://files.example.com/mcp"}]}`
+			r.ServerJSON, r.Bundle = []byte(remote), p.sign(t, statementOf(t, base, remote))
+		}, "remotes only"},
 		{"no signature", func(_ *Policy, r *Request) { r.Bundle = nil }, ""},
 		{"signed by somebody else", func(_ *Policy, r *Request) { r.Bundle = other.sign(t, statementOf(t, base, entry)) }, "no trusted signature"},
 		{"signer of another federated registry", func(q *Policy, r *Request) {
@@ -312,4 +316,22 @@ func FuzzServerJSON(f *testing.F) {
 			t.Errorf("the statement of an accepted entry: %v", err)
 		}
 	})
+}
+
+// Of a registry's address there is one spelling, so that its trust is looked up under it.
+func TestBaseURLHasOneSpelling(t *testing.T) {
+	t.Parallel()
+	for _, good := range []string{"https://registry.example.com", "https://registry.example.com:8443/v0/mcp", "https://r"} {
+		if err := checkBase(good); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+	for _, bad := range []string{
+		"", "https://", "http://r", "HTTPS://r", "https://R", "https://r/", "https://r:443", "https://r:", "https://r:08443", "https://r.", "https://r?", "https://r#",
+		"https://r/?x", "https://r/a/../b", "https://r/./a", "https://r//a", "https://r/%61", "https://u@r", "https://b\u00fccher.example", "https://r/\u00e4", "https://r/a b",
+	} {
+		if checkBase(bad) == nil {
+			t.Errorf("%s has another spelling", bad)
+		}
+	}
 }

@@ -6,7 +6,9 @@
 //
 // It asks the Go vulnerability database, a copy on disk or over HTTPS, with the engine of
 // govulncheck (golang.org/x/vuln): a finding in a binary is of the level symbol, package
-// or module, by how much of what is vulnerable was linked. For what is not written in Go
+// or module, by how much of what is vulnerable was linked. A stripped binary counts as if it
+// linked all of each vulnerable module; a module that stands in for another by a replace
+// directive is judged as both, by version alone. For what is not written in Go
 // it takes the report of Grype; from Syft it takes the list of Go modules.
 //
 // # Exceptions
@@ -28,6 +30,8 @@
 //
 // What no database knows, and what was published after the scan: the verdict in the
 // manifest has the date of the database. Code that is reached in ways that symbols do not
-// show is found at the levels package and module, which fail only when the gate says so.
+// show, such as those that an obfuscator renamed, is found at the levels package and
+// module, which fail only when the gate says so. A module without a version, such as one
+// of a workspace, is listed as not judged.
 // The reports of other scanners are taken at their word.
 package vuln

@@ -60,7 +60,7 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 	return s, "", false
 }
 
-var release = regexp.MustCompile(`^[0-9]+\.[0-9]+(\.[0-9]+)?((beta|rc)[0-9]+)?$`)
+var release = regexp.MustCompile(`^\d+\.\d+(\.\d+)?((beta|rc)\d+)?$`)
 
 // released reports whether the engine can compare a version of Go. It takes any other one
 // for older than everything.

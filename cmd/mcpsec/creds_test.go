@@ -194,8 +194,8 @@ func TestCredsCheckOfflineAsksNobody(t *testing.T) {
 	t.Parallel()
 	c := newCredsCloud(t)
 	code, out, errs := runCreds(t.Context(), "check", c.file, "--offline")
-	if code != exitOK || errs != "" || c.Requests("") != 0 || !strings.Contains(out, "depends on the call: mcpsec creds simulate") {
-		t.Errorf("exit code %d, %d requests\n%s%s", code, c.Requests(""), out, errs)
+	if code != exitOK || errs != "" || c.Requests("AssumeRole") != 0 || !strings.Contains(out, "depends on the call: mcpsec creds simulate") {
+		t.Errorf("exit code %d, %d requests\n%s%s", code, c.Requests("AssumeRole"), out, errs)
 	}
 	for _, line := range [][]string{{"check", c.file, "--tool", "nothing"}, {"check", c.file, "--timeout", "0s"}, {"check", "a", "b"}, {"simulate", c.file}, {}} {
 		if code, _, errs := runCreds(t.Context(), line...); code != exitUsage {
@@ -222,8 +222,8 @@ func TestCredsSimulate(t *testing.T) {
 	c := newCredsCloud(t)
 	who := "--principal=issuer=https://idp.example,subject=alice"
 	code, out, errs := runCreds(t.Context(), "simulate", c.file, "read_note", `{"folder":"drafts","name":"a.txt"}`, who)
-	if code != exitOK || errs != "" || c.Requests("") != 0 {
-		t.Fatalf("exit code %d, %d requests\n%s%s", code, c.Requests(""), out, errs)
+	if code != exitOK || errs != "" || c.Requests("AssumeRole") != 0 {
+		t.Fatalf("exit code %d, %d requests\n%s%s", code, c.Requests("AssumeRole"), out, errs)
 	}
 	for _, want := range []string{
 		"tool read_note, caller token \"https://idp.example\" \"alice\"", "\naws\n", `"arn:aws:s3:::notes/drafts/a.txt"`,

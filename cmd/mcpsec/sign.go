@@ -203,10 +203,10 @@ func (s *signing) former(ctx context.Context, path string, r *reviewed) (had for
 	switch {
 	case err == nil && bundles != nil && bytes.Equal(statement, r.statement):
 		return former{bundleLines(file), bundles}, nil
+	case err != nil || bundles == nil: // perhaps the key
+		return had, fmt.Errorf("%s is no file of signatures: give another name with -o, or remove it", path)
 	case s.replace:
 		return had, nil
-	case err != nil:
-		return had, fmt.Errorf("%s: %w: --replace replaces it", path, err)
 	}
 	return had, fmt.Errorf("%s holds signatures of another manifest: --replace replaces it, -o names another file", path)
 }

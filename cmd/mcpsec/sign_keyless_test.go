@@ -30,6 +30,7 @@ import (
 func TestKeylessWithRealServices(t *testing.T) {
 	t.Parallel()
 	fulcio, rekor, tsa, cosign := oracle.Path(t, "fulcio"), oracle.Path(t, "rekor-server"), oracle.Path(t, "timestamp-server"), oracle.Path(t, "cosign")
+	oracle.Alone(t, "timestamp-server") // its metrics have port 2112, whatever it is told
 	b := newBench(t)
 	i := newIssuer(t)
 	b.write("token", []byte(i.token(t, "builder@example.com")))

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -36,7 +38,8 @@ its status notes the day from which it no longer counts: expires=2027-01-31.
 
 Members with --json: ok, product, dbModified, findings [{id, aliases, component, fixed,
 evidence, summary, state (open, excused, below), exception}], unused (exceptions that
-excused nothing), unjudged, vexSha256.`
+excused nothing), unjudged (components of which the scanner knows nothing, which fail
+nothing), vexSha256. A flag that the question does not look at is an error.`
 
 // vulnFlags are those of the command.
 type vulnFlags struct {
@@ -57,6 +60,9 @@ func newVuln(a *app) *cobra.Command {
   mcpsec vuln --inspector eu-central-1 --sbom server.cdx.json --aws-credentials keys.json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.fit(cmd, args); err != nil {
+				return err
+			}
 			gate, err := f.gate(cmd)
 			if err != nil {
 				return err
@@ -117,15 +123,6 @@ func (f *vulnFlags) gate(cmd *cobra.Command) (*vuln.Gate, error) {
 
 // ask puts the question to the one source that the command line names.
 func (f *vulnFlags) ask(cmd *cobra.Command, g *vuln.Gate, args []string) (*vuln.Verdict, error) {
-	sources := len(args)
-	for _, s := range []string{f.grype, f.syft, f.region} {
-		if s != "" {
-			sources++
-		}
-	}
-	if sources != 1 {
-		return nil, usagef("give one of BINARY, --grype, --syft and --inspector")
-	}
 	switch {
 	case f.grype != "":
 		data, err := readInput(cmd, f.grype, vuln.MaxReport)
@@ -143,6 +140,38 @@ func (f *vulnFlags) ask(cmd *cobra.Command, g *vuln.Gate, args []string) (*vuln.
 		return f.inspect(cmd, g)
 	}
 	return g.Binary(cmd.Context(), args[0])
+}
+
+// fit asks for one source, and refuses flags that it does not look at: whoever gives one
+// believes in a gate that is not there.
+func (f *vulnFlags) fit(cmd *cobra.Command, args []string) error {
+	sources := len(args)
+	for _, s := range []string{f.grype, f.syft, f.region} {
+		if s != "" {
+			sources++
+		}
+	}
+	if sources != 1 {
+		return usagef("give one of BINARY, --grype, --syft and --inspector")
+	}
+	what, looks := "a Go program", "db level max-age vex"
+	switch {
+	case f.grype != "":
+		what, looks = "--grype", "grype severity max-age vex product"
+	case f.syft != "":
+		what, looks = "--syft", "syft db max-age vex product"
+	case f.region != "":
+		what, looks = "--inspector", "inspector severity vex product sbom aws-credentials"
+	}
+	for flag := range strings.FieldsSeq("db level max-age vex severity product grype syft inspector sbom aws-credentials") {
+		if cmd.Flags().Changed(flag) && !slices.Contains(strings.Fields(looks), flag) {
+			return usagef("--%s is not for %s", flag, what)
+		}
+	}
+	if f.vex == "-" && slices.Contains([]string{f.grype, f.syft, f.keys}, "-") {
+		return usagef("standard input is read once: give a file for --vex")
+	}
+	return nil
 }
 
 func (f *vulnFlags) inspect(cmd *cobra.Command, g *vuln.Gate) (*vuln.Verdict, error) {

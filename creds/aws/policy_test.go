@@ -103,6 +103,7 @@ func TestCase11Templates(t *testing.T) {
 		"identity and dash":          {one(s + "{{principal.identity}}-{{arg.name | segment 20}}"), ""},
 		"caller, slash, path":        {one(s + "{{principal.tenant | segment 20}}/{{arg.name | path 20}}/*"), ""},
 		"variable, slash, argument":  {one(s + "${aws:PrincipalTag/tenant}/{{arg.name | segment 20}}"), ""},
+		"five of a suffix of six":    {one("arn:aws:secretsmanager:eu-central-1:123456789012:secret:{{arg.name | segment 20}}-?????"), "side by side"},
 		"suffix of Secrets Manager":  {one("arn:aws:secretsmanager:eu-central-1:123456789012:secret:{{arg.name | segment 20}}-??????"), ""},
 		"with a slash between":       {one(s + "{{principal.subject | segment 40}}/*"), ""},
 		"two side by side":           {one(s + "{{arg.a | segment 4}}{{arg.b | segment 4}}"), "side by side"},

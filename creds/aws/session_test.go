@@ -178,7 +178,7 @@ func TestCallersWithoutAttribute(t *testing.T) {
 func TestTagsInsideAnothers(t *testing.T) {
 	t.Parallel()
 	inResource := SessionPolicy(one("arn:aws:s3:::b/${aws:principaltag/TENANT}/*"))
-	inCondition := SessionPolicy(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k","Condition":{"StringEquals":{"aws:ResourceTag/t":"${aws:PrincipalTag/tenant}"}}}}`)
+	inCondition := SessionPolicy(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k","Condition":{"StringEquals":{"aws:ResourceTag/t":"${aws:PrincipalTag/tenant}"}}},{"Effect":"Deny","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/${aws:PrincipalTag/tenant}"}]}`)
 	for _, tenant := range []string{"acme", "acme/eu", "acme/", "spiffe://acme", "acme:eu", "acme eu", ".."} {
 		q := request(`{}`)
 		q.Principal.Tenant = tenant

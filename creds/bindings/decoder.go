@@ -134,9 +134,10 @@ func (d *decoder) content(at place, text string) []byte {
 }
 
 // secretLike are forms that only secrets have: private keys, tokens of well-known
-// services, JSON web tokens, and 40 characters as the secret keys of AWS have.
+// services, JSON web tokens, URLs with a password, and 40 characters as the secret keys
+// of AWS have.
 var secretLike = regexp.MustCompile(`PRIVATE KEY-----|(?i:AGE-SECRET-KEY-)|\bhv[bs]\.[A-Za-z0-9_-]{16}|` +
-	`\b(gh[oprsu]_|github_pat_|glpat-|xox[abeprs]-|sk-|ya29\.)[A-Za-z0-9_-]{16}|` +
+	`://[^/?#@\s]*:[^/?#@\s]+@|\b(gh[oprsu]_|github_pat_|glpat-|xox[abeprs]-|sk-|ya29\.)[A-Za-z0-9_-]{16}|` +
 	`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.|^[A-Za-z0-9+][A-Za-z0-9/+]{39}$`)
 
 // plain notes texts that look like secrets, wherever they stand.

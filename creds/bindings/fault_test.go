@@ -43,6 +43,8 @@ func TestFaultsNameTheMemberAndTheRemedy(t *testing.T) {
 		"unknown attribute":      {tools(`{"awsRole": {"base": "b", ` + role + `, "principalTags": {"who": "name"}}}`), `principalTags.who: is one of issuer`},
 		"role by base and token": {tools(`{"awsRole": {"base": "b", "tokenFile": "/t", "audience": "a", ` + role + `}}`), `has a base and a token`},
 
+		"type of no actor": {tools(`{"oauthExchange": {"base": "b", "audience": ["https://x"], "actorType": "urn:ietf:params:oauth:token-type:jwt"}}`), `oauthExchange.actorType: goes with an actor`},
+
 		"no secret":           {bases(`{"awsKeys": {"id": "AKIA"}}`), `bases.b.awsKeys.secret: is missing: say where`},
 		"no such secret":      {bases(`{"awsKeys": {"id": "AKIA", "secret": {"file": {"path": "/nonexistent/mcpsec"}}}}`), `bases.b.awsKeys.secret: stat /nonexistent/mcpsec`},
 		"two secrets":         {bases(`{"awsKeys": {"id": "AKIA", "secret": {"file": {"path": "/x"}, "keyring": {"service": "s", "user": "u"}}}}`), `has file and keyring`},
@@ -64,6 +66,8 @@ func TestFaultsNameTheMemberAndTheRemedy(t *testing.T) {
 		"secret key as the id":          {bases(`{"awsKeys": {"id": "fakeSECRETkey0123456789abcdefghijklmnopq", "secret": ` + secret + `}}`), `bindings.bases.b.awsKeys.id: looks like a secret`},
 		"private key as a path":         {bases(`{"oauth": {"tokenUrl": "u", "clientId": "c", "auth": {"privateKey": {"key": "-----BEGIN EC PRIVATE KEY-----\nhunter2"}}}}`), `privateKey.key: looks like a secret`},
 		"identity as a path":            {bases(`{"age": {"path": "/x", "identity": {"file": {"path": "AGE-SECRET-KEY-1hunter2"}}}}`), `identity.file.path: looks like a secret`},
+		"password in a URL":             {bases(`{"vault": {"addresses": ["https://admin:hunter2@v"], "auth": {"token": {"source": ` + secret + `}}}}`), `addresses.0: looks like a secret`},
+		"password of a proxy, escaped":  {tools(`{"awsSecret": {"base": "b", "id": "n", "endpoint": "https://:hunter2%40@v"}}`), `awsSecret.endpoint: looks like a secret`},
 		"token as a name":               {`{"tools": {"list": {"ghp_hunter2hunter2hunter2hunter2hunter2": {"file": {"path": "/x"}}}}}`, `bindings.tools.list: looks like a secret`},
 	} {
 		t.Run(name, func(t *testing.T) {

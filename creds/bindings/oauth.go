@@ -106,8 +106,11 @@ type oauthExchange struct {
 
 func (o *oauthExchange) grant(d *decoder, at place, name string) creds.Grant {
 	var actor creds.Provider
-	if o.Actor != nil {
+	switch {
+	case o.Actor != nil:
 		actor = d.secret(at.in("actor"), o.Actor)
+	case o.ActorType != "": // without one the token would not say that the server acts
+		d.faultf(at.in("actorType"), "goes with an actor: say where its token is")
 	}
 	conf := o.config(d, at)
 	if conf == nil {

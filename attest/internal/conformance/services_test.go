@@ -110,6 +110,7 @@ type realm struct {
 func startReal(t *testing.T) *realm {
 	t.Helper()
 	fulcio, rekor, tsa := oracle.Path(t, "fulcio"), oracle.Path(t, "rekor-server"), oracle.Path(t, "timestamp-server")
+	oracle.Alone(t, "timestamp-server") // its metrics have port 2112, whatever it is told
 	dir := t.TempDir()
 	r := &realm{lab: New(t)}
 	r.issuer = r.lab.Serve().URL

@@ -13,8 +13,6 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
-
-	"github.com/mcpsec/mcpsec-go/internal/test/oracle"
 )
 
 func TestMain(m *testing.M) {
@@ -26,19 +24,18 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// start returns a server and gitleaks, or skips.
-func start(t *testing.T, hostile bool) (*rig, string) {
+// start returns a server, or skips.
+func start(t *testing.T, hostile bool) *rig {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("reason: looks at /proc")
 	}
-	gitleaks := oracle.Path(t, "gitleaks")
-	return newRig(t, hostile), gitleaks
+	return newRig(t, hostile)
 }
 
 func TestNothingThatAGuardedServerSaysHasASecret(t *testing.T) {
 	t.Parallel()
-	r, gitleaks := start(t, false)
+	r := start(t, false)
 	for _, name := range credentials {
 		res, err := r.call(t.Context(), "quiet", name)
 		if err != nil || res.IsError {
@@ -58,7 +55,7 @@ func TestNothingThatAGuardedServerSaysHasASecret(t *testing.T) {
 		t.Error(err)
 	}
 	_ = r.cmd.Wait()
-	t.Logf("looked at %d bytes for %d secrets in %d forms", r.clean(t, gitleaks), len(newCanaries(t))+1+2*len(r.issued), len(r.scanner.needles))
+	t.Logf("looked at %d bytes for %d secrets in %d forms", r.clean(t), len(newCanaries(t))+1+2*len(r.issued), len(r.scanner.needles))
 	if len(r.issued) == 0 {
 		t.Error("no keys of a role were issued")
 	}
@@ -69,7 +66,7 @@ func TestNothingThatAGuardedServerSaysHasASecret(t *testing.T) {
 
 func TestNothingThatAHostileServiceAnswersIsRepeated(t *testing.T) {
 	t.Parallel()
-	r, gitleaks := start(t, true)
+	r := start(t, true)
 	refused := 0
 	for _, name := range credentials {
 		if _, err := r.call(t.Context(), "quiet", name); err != nil {
@@ -79,14 +76,17 @@ func TestNothingThatAHostileServiceAnswersIsRepeated(t *testing.T) {
 	if refused != len(credentials)-3 { // a file, a keyring and an age file ask nobody
 		t.Errorf("%d refused\n%s", refused, r.said())
 	}
+	if of, others := r.fake.Requests("AssumeRole")*r.fake.Requests("GetSecretValue")*r.fake.Requests("GetParameter"), r.cloud.requests(); of == 0 || others == 0 {
+		t.Errorf("not all services were asked (%d, %d): nobody repeated anything", of, others)
+	}
 	_ = r.client.Close()
 	_ = r.cmd.Wait()
-	r.clean(t, gitleaks)
+	r.clean(t)
 }
 
 func TestNoProcessShowsASecretInEnvironmentOrCommandLine(t *testing.T) {
 	t.Parallel()
-	r, gitleaks := start(t, false)
+	r := start(t, false)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); _, _ = r.call(ctx, "child", "vault-lease") }()
@@ -110,7 +110,7 @@ func TestNoProcessShowsASecretInEnvironmentOrCommandLine(t *testing.T) {
 	<-done
 	_ = r.client.Close()
 	_ = r.cmd.Wait()
-	r.clean(t, gitleaks)
+	r.clean(t)
 }
 
 // The control: an environment and a command line that do show one.
@@ -165,7 +165,7 @@ func TestNoCrashPrintsASecret(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			for _, name := range []string{"file", "aws", "vault-lease", "gcp-token"} {
-				r, gitleaks := start(t, false)
+				r := start(t, false)
 				done := make(chan struct{})
 				go func() { defer close(done); _, _ = r.call(t.Context(), how, name) }()
 				if how == "hold" {
@@ -182,7 +182,7 @@ func TestNoCrashPrintsASecret(t *testing.T) {
 				if said := r.said(); !strings.Contains(said, want) || !strings.Contains(said, "main.tool.have(") {
 					t.Errorf("%s: no stack of the call in\n%s", name, said)
 				}
-				r.clean(t, gitleaks)
+				r.clean(t)
 			}
 		})
 	}
@@ -191,7 +191,7 @@ func TestNoCrashPrintsASecret(t *testing.T) {
 // The control: what does leak is found, in the same output by the same means.
 func TestALeakOfTheServerIsFound(t *testing.T) {
 	t.Parallel()
-	r, _ := start(t, false)
+	r := start(t, false)
 	for _, name := range credentials {
 		before := len(r.said())
 		if _, err := r.call(t.Context(), "leak", name); err != nil {

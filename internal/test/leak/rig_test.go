@@ -20,6 +20,7 @@ import (
 	"github.com/mcpsec/mcpsec-go/creds"
 	"github.com/mcpsec/mcpsec-go/creds/age"
 	"github.com/mcpsec/mcpsec-go/internal/test/fakeaws"
+	"github.com/mcpsec/mcpsec-go/internal/test/oracle"
 
 	ageid "filippo.io/age"
 )
@@ -45,6 +46,8 @@ type rig struct {
 	dir     string
 	scanner Scanner
 	sts     string // where it is
+	fake    *fakeaws.Server
+	cloud   *cloud
 	cmd     *exec.Cmd
 	client  *mcp.ClientSession
 
@@ -158,6 +161,7 @@ func (r *rig) configure(t *testing.T, canaries map[string]string, hostile bool) 
 	t.Helper()
 	r.sts = r.aws(t, canaries, hostile)
 	c := newCloud(t, canaries, hostile)
+	r.cloud = c
 	id, err := ageid.GenerateX25519Identity()
 	if err != nil {
 		t.Fatal(err)
@@ -224,6 +228,7 @@ func (r *rig) aws(t *testing.T, canaries map[string]string, hostile bool) string
 		}
 	}
 	s := fakeaws.New(t, sts, manager, parameters)
+	r.fake = s
 	s.Trust(fakeaws.UserKeys)
 	config := s.Config(t)
 	name, path := "notes", "/notes"
@@ -248,7 +253,8 @@ func (r *rig) call(ctx context.Context, how, credential string) (*mcp.CallToolRe
 }
 
 // clean fails the test for every secret in what came out of the server. The server has ended.
-func (r *rig) clean(t *testing.T, gitleaks string) (looked int) {
+// Gitleaks looks too, if it is built.
+func (r *rig) clean(t *testing.T) (looked int) {
 	t.Helper()
 	dir := filepath.Join(r.dir, "looked at")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -278,14 +284,19 @@ func (r *rig) clean(t *testing.T, gitleaks string) (looked int) {
 			t.Fatal(err)
 		}
 	}
-	found, err := Gitleaks(t.Context(), gitleaks, dir, func(text string) bool {
-		return r.issued[text] || text == fakeaws.UserKeys.AccessKeyID
+	if len(texts) < 3 || len(texts["stdout"]) == 0 || len(texts["stderr"]) == 0 || looked == len(texts["stdout"])+len(texts["stderr"]) {
+		t.Errorf("%d bytes in %d texts: something was not looked at", looked, len(texts))
+	}
+	t.Run("gitleaks", func(t *testing.T) {
+		found, err := Gitleaks(t.Context(), oracle.Path(t, "gitleaks"), dir, func(text string) bool {
+			return r.issued[text] || text == fakeaws.UserKeys.AccessKeyID
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			t.Error(f)
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range found {
-		t.Error(f)
-	}
 	return looked
 }
