@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"runtime"
 	"sync"
 	"time"
@@ -146,6 +147,7 @@ type outside struct{ log *Logger }
 var (
 	_ mcpsec.Declarer = (*outside)(nil)
 	_ mcpsec.Checker  = (*outside)(nil)
+	_ mcpsec.Witness  = (*outside)(nil)
 	_ io.Closer       = (*outside)(nil)
 	_ mcpsec.Declarer = (*beside)(nil)
 )
@@ -156,6 +158,23 @@ func (o *outside) Declare() mcpsec.Declaration {
 
 func (o *outside) Check() error { return o.log.Check() }
 func (o *outside) Close() error { return o.log.Close() }
+
+// NotInForce records why the server does not start, durably: nothing else may come after.
+func (o *outside) NotInForce(cause error) {
+	l := o.log
+	if l.now == nil {
+		return
+	}
+	e := &Event{
+		Kind: Log, Time: l.now(), Level: slog.LevelError.String(), Code: codeNotInForce,
+		Reason: "the guard did not come into force", Policy: l.policy, blank: l.redact, lasting: true,
+	}
+	e.Detail = e.bounded(cause.Error(), maxText)
+	_ = l.record(context.Background(), e) // whoever starts the server has the cause in hand
+}
+
+// codeNotInForce is the guard's own code for a guard that Install has not put in force.
+const codeNotInForce = "guard.not_installed"
 
 // beside is the Logger's control beside the handler.
 type beside struct{ log *Logger }
@@ -299,7 +318,12 @@ func (l *Logger) record(ctx context.Context, e *Event) (err error) {
 	l.mu.RUnlock()
 	defer l.under.Done()
 	defer contain(&err) // of ClassifyWith and HeldSecrets
-	if e.class = BestEffort; e.Kind != Log {
+	switch {
+	case e.lasting:
+		e.class = Require
+	case e.Kind == Log:
+		e.class = BestEffort
+	default:
 		e.class = l.classify(e)
 	}
 	l.scrub(e)

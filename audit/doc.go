@@ -22,6 +22,10 @@
 // multi-round-trip call share an id and differ in their round; an outcome is that of
 // every attempt of its id up to its round, and the last one counts.
 //
+// A server that does not start because a control refused it, for a manifest that nobody
+// trusted has signed, say, leaves a [Log] event with the code guard.not_installed and the
+// cause as its detail.
+//
 // [Dir] keeps it in a ledger, see audit/ledger. [Ship] takes it from there to other
 // systems, in a [Format] of theirs: audit/ocsf, audit/cef, or the lines as they
 // stand ([JSON]). Destinations are audit/syslog, audit/otel, audit/aws, audit/kafka

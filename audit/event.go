@@ -124,6 +124,7 @@ type Event struct {
 	attempted   bool      // the attempt is on record
 	room        [8]string // for Arguments.Keys
 	blank       *redact.Policy
+	lasting     bool // must survive a loss of power, whatever its kind
 }
 
 // A Principal is who asked, as mcpsec.Principal has it.

@@ -22,7 +22,7 @@ type Handler func(ctx context.Context, call *Call) (mcp.Result, error)
 //
 // A control says where it belongs by implementing [Declarer], or is placed with
 // [At]. The optional interfaces [Checker], [Authorizer], [Sealer],
-// [Committer], [Set] and io.Closer are found by the guard.
+// [Committer], [Witness], [Set] and io.Closer are found by the guard.
 type Control interface {
 	Wrap(next Handler) Handler
 }
@@ -85,6 +85,14 @@ type Sealer interface {
 type Committer interface {
 	Control
 	Commit(ctx context.Context) error
+}
+
+// A Witness is a Control that is told why a guard did not come into force: once, by New
+// before it closes the controls, or by Install. So a start that was refused, for a
+// manifest that nobody trusted has signed, say, leaves a trace like a refused call.
+type Witness interface {
+	Control
+	NotInForce(cause error)
 }
 
 // A Set is several controls that belong together but to different stages. New

@@ -129,10 +129,23 @@ func New(controls ...Control) (*Guard, error) {
 		faults = append(faults, g.build())
 	}
 	if err := errors.Join(faults...); err != nil {
+		g.notInForce(err)
 		_ = g.Close() // what the other controls had opened; the fault is the news
 		return nil, fmt.Errorf("mcpsec: %w", err)
 	}
 	return g, nil
+}
+
+// notInForce tells every Witness. A panic of one costs the others nothing.
+func (g *Guard) notInForce(cause error) {
+	for _, l := range g.links {
+		if w, ok := as[Witness](l.control); ok {
+			func() {
+				defer func() { _ = recover() }()
+				w.NotInForce(cause)
+			}()
+		}
+	}
 }
 
 // maxLinks is the number of bits in the word that tracks a call through the links.

@@ -98,6 +98,7 @@ func (g *Guard) Install(s *mcp.Server) error {
 	if err := g.install(s); err != nil {
 		g.state.CompareAndSwap(stateOpen, stateRefused)
 		s.AddReceivingMiddleware(refuseAll)
+		g.notInForce(err)
 		return fmt.Errorf("mcpsec: not installed, the server refuses every call: %w", err)
 	}
 	for _, p := range g.Postures() {
