@@ -1,15 +1,11 @@
 package attest
 
 import (
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 
@@ -115,25 +111,8 @@ func (a *Attestor) checkExecutable(ctx context.Context) (faults []error) {
 
 // buildInfo returns what this program says of its build; nil if it says nothing.
 func buildInfo() *manifest.GoBuild {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Path == "" && info.Path == "" {
-		return nil
-	}
-	b := &manifest.GoBuild{Main: cmp.Or(info.Main.Path, info.Path), Version: info.Main.Version, Sum: info.Main.Sum, GoVersion: info.GoVersion}
-	lines := make([]string, 0, len(info.Settings))
-	for _, s := range info.Settings {
-		lines = append(lines, s.Key+"="+s.Value+"\n")
-		switch s.Key {
-		case "vcs.revision":
-			b.Revision = s.Value
-		case "vcs.modified":
-			b.Modified = s.Value == "true"
-		}
-	}
-	slices.Sort(lines)
-	sum := sha256.Sum256([]byte(strings.Join(lines, "")))
-	b.SettingsSHA256 = hex.EncodeToString(sum[:])
-	return b
+	info, _ := debug.ReadBuildInfo()
+	return manifest.Build(info)
 }
 
 // replaced says what has become of the file that the running program was started from;

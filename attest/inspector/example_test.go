@@ -2,31 +2,21 @@ package inspector_test
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/mcpsec/mcpsec-go/attest/inspector"
-	"github.com/mcpsec/mcpsec-go/attest/sbom"
 	"github.com/mcpsec/mcpsec-go/attest/vuln"
 )
 
-// A release script asks for a second opinion. It is compiled and not run: it needs AWS.
+// Region and credentials are given, never found: without them nothing is sent.
 func ExampleClient_Scan() {
-	release := func(ctx context.Context, keys aws.CredentialsProvider) error {
-		program, err := sbom.File("server")
-		if err != nil {
-			return err
-		}
-		bill, err := program.Encode()
-		if err != nil {
-			return err
-		}
-		gate := &vuln.Gate{Severity: vuln.High}
-		verdict, err := inspector.New(aws.Config{Region: "eu-central-1", Credentials: keys}).Scan(ctx, gate, bill)
-		if err != nil {
-			return err
-		}
-		return verdict.Err()
-	}
-	_ = release
+	bill := []byte(`{"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
+		"components": [{"type": "library", "bom-ref": "a", "name": "a", "version": "1", "purl": "pkg:npm/a@1"}]}`)
+	gate := &vuln.Gate{Severity: vuln.High}
+	_, err := inspector.New(aws.Config{}).Scan(context.Background(), gate, bill)
+	fmt.Println(err)
+	// Output:
+	// inspector: the configuration needs a region and credentials: nothing is looked up in the environment
 }

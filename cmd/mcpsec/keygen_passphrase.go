@@ -19,7 +19,7 @@ import (
 const maxPassphrase = 4096
 
 func addPassphraseFile(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVar(path, "passphrase-file", "", "read the passphrase from this file instead of the terminal")
+	cmd.Flags().StringVar(path, "passphrase-file", "", "read the passphrase from this file, which is yours alone (0600), instead of the terminal")
 }
 
 // passphrase returns where the passphrase of a key comes from: a file, or the terminal.
@@ -47,7 +47,7 @@ func newPassphrase(cmd *cobra.Command, path string) (phrase []byte, err error) {
 }
 
 func filedPassphrase(path string) ([]byte, error) {
-	data, err := regular.ReadFile(path, maxPassphrase)
+	data, err := regular.ReadSecret(path, maxPassphrase)
 	if err != nil {
 		return nil, fmt.Errorf("--passphrase-file: %w", err)
 	}

@@ -7,10 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"path/filepath"
-	"runtime"
 
 	"github.com/mcpsec/mcpsec-go/internal/regular"
 )
@@ -43,7 +40,7 @@ func (p *pair) read() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := readKey(p.Key)
+	key, err := regular.ReadSecret(p.Key, maxPEM)
 	if err != nil {
 		return nil, err
 	}
@@ -61,33 +58,13 @@ func signer(c *tls.Certificate) crypto.Signer {
 	return s
 }
 
-// readKey reads a file that nobody but its owner may read.
-func readKey(path string) ([]byte, error) {
-	f, info, err := regular.Open(path, maxPEM, func(info fs.FileInfo) error {
-		if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-			return fmt.Errorf("%s has mode %04o: its group or others have permissions; set 0600 or 0400", path, info.Mode().Perm())
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()  // nothing was written
-	data := make([]byte, info.Size()) // one that grew would leave copies behind
-	if _, err := io.ReadFull(f, data); err != nil {
-		clear(data)
-		return nil, fmt.Errorf("%s: it changed while it was read", path)
-	}
-	return data, nil
-}
-
 // privateKey reads a key: PKCS #8, PKCS #1 or SEC 1, not encrypted. It returns nil and
 // notes why if there is none.
 func (d *decoder) privateKey(at place, path string) crypto.Signer {
 	if d.path(at, path); !filepath.IsAbs(path) {
 		return nil
 	}
-	data, err := readKey(path)
+	data, err := regular.ReadSecret(path, maxPEM)
 	if err != nil {
 		d.faultf(at, "%w", err)
 		return nil

@@ -2,7 +2,6 @@ package draft
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"debug/buildinfo"
@@ -13,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -149,30 +147,9 @@ func Executable(ctx context.Context, platform, path string) (e manifest.Executab
 	}
 	e = manifest.Executable{Platform: platform, SHA256: hex.EncodeToString(sum.Sum(nil)), Size: n}
 	if build, err := buildinfo.Read(f); err == nil { // else it is not of Go, or says nothing
-		e.GoBuild = describe(build)
+		e.GoBuild = manifest.Build(build)
 	}
 	return e, nil
-}
-
-// describe writes build information as attest reads that of the running program.
-func describe(info *debug.BuildInfo) *manifest.GoBuild {
-	if info.Main.Path == "" && info.Path == "" {
-		return nil
-	}
-	b := &manifest.GoBuild{Main: cmp.Or(info.Main.Path, info.Path), Version: info.Main.Version, Sum: info.Main.Sum, GoVersion: info.GoVersion}
-	lines := make([]string, 0, len(info.Settings))
-	for _, s := range info.Settings {
-		lines = append(lines, s.Key+"="+s.Value+"\n")
-		switch s.Key {
-		case "vcs.revision":
-			b.Revision = s.Value
-		case "vcs.modified":
-			b.Modified = s.Value == "true"
-		}
-	}
-	slices.Sort(lines)
-	b.SettingsSHA256 = digest(strings.Join(lines, ""))
-	return b
 }
 
 // A bounded reader ends with its context.

@@ -11,8 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"runtime"
 	"time"
 
 	"github.com/mcpsec/mcpsec-go/internal/regular"
@@ -66,7 +64,7 @@ func Files(certificate, key string) Source {
 		if err != nil {
 			return Identity{}, fmt.Errorf("%s: %w", certificate, err)
 		}
-		secret, err := readKey(key)
+		secret, err := regular.ReadSecret(key, maxFile)
 		defer clear(secret)
 		if err != nil {
 			return Identity{}, err
@@ -76,26 +74,6 @@ func Files(certificate, key string) Source {
 		}
 		return id, nil
 	}
-}
-
-func readKey(path string) ([]byte, error) {
-	f, info, err := regular.Open(path, maxFile, func(info fs.FileInfo) error {
-		if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-			return fmt.Errorf("%s has mode %04o: its group or others have permissions; set 0600 or 0400", path, info.Mode().Perm())
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // nothing was written
-	// One buffer of the right size: a growing one would leave copies behind.
-	text := make([]byte, info.Size())
-	n, err := io.ReadFull(f, text)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return text, err
-	}
-	return text[:n], nil
 }
 
 // parseCertificates reads the leaf, and the chain after it.
