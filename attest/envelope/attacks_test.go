@@ -147,6 +147,7 @@ func TestSpellings(t *testing.T) {
 		{"a log entry with a negative index", entryWith("logIndex", "-1")},
 		{"a log entry with a leading zero", entryWith("logIndex", "07")},
 		{"a log entry with an index beyond 64 bits", entryWith("logIndex", "9223372036854775808")},
+		{"a log entry with an empty index", entryWith("logIndex", "")},
 		{"neg 13: a log entry with a body that is no string", entryWith("canonicalizedBody", map[string]any{})},
 		{"a log entry with a body that is no base64", entryWith("canonicalizedBody", "{}")},
 		{"a log entry with a hash that is null", entryWith("inclusionProof", map[string]any{"rootHash": b64("r"), "hashes": []any{nil}})},

@@ -50,10 +50,10 @@ type (
 		Signed string `json:"signedTimestamp"`
 	}
 	entryJSON struct {
-		LogIndex       string       `json:"logIndex"`
+		LogIndex       *string      `json:"logIndex"`
 		LogID          *logIDJSON   `json:"logId"`
 		KindVersion    *kindJSON    `json:"kindVersion"`
-		IntegratedTime string       `json:"integratedTime"`
+		IntegratedTime *string      `json:"integratedTime"`
 		Promise        *promiseJSON `json:"inclusionPromise"`
 		Proof          *proofJSON   `json:"inclusionProof"`
 		Body           string       `json:"canonicalizedBody"`
@@ -69,9 +69,9 @@ type (
 		Signed string `json:"signedEntryTimestamp"`
 	}
 	proofJSON struct {
-		LogIndex   string          `json:"logIndex"`
+		LogIndex   *string         `json:"logIndex"`
 		RootHash   string          `json:"rootHash"`
-		TreeSize   string          `json:"treeSize"`
+		TreeSize   *string         `json:"treeSize"`
 		Hashes     []string        `json:"hashes"`
 		Checkpoint *checkpointJSON `json:"checkpoint"`
 	}
@@ -157,9 +157,12 @@ func (d *decoder) bytes(name, text string) []byte {
 }
 
 // number checks a 64-bit number, which protobuf JSON writes as a string.
-func (d *decoder) number(name, text string) {
-	n, err := strconv.ParseInt(text, 10, 64)
-	if text != "" && (err != nil || n < 0 || strconv.FormatInt(n, 10) != text) {
+func (d *decoder) number(name string, text *string) {
+	if text == nil {
+		return
+	}
+	n, err := strconv.ParseInt(*text, 10, 64)
+	if err != nil || n < 0 || strconv.FormatInt(n, 10) != *text {
 		d.failf("%s is not a decimal number in a string", name)
 	}
 }
