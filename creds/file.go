@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"runtime"
 	"time"
 
 	"github.com/mcpsec/mcpsec-go/internal/regular"
@@ -89,8 +88,11 @@ func (f *file) read() (content []byte, modified time.Time, err error) {
 
 // judge refuses a file that others may read.
 func (f *file) judge(info fs.FileInfo) error {
-	if runtime.GOOS != "windows" && !f.insecure && info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("%s has mode %04o: its group or others have permissions; set 0600 or 0400, or accept it with InsecurePermissions", f.path, info.Mode().Perm())
+	if f.insecure {
+		return nil
+	}
+	if err := regular.OwnerOnly(f.path)(info); err != nil {
+		return fmt.Errorf("%w, or accept it with InsecurePermissions", err)
 	}
 	return nil
 }

@@ -41,11 +41,7 @@ func (r *Root) Named() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	named, err := os.Stat(r.name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil && os.SameFile(held, named), err
+	return names(r.name, held)
 }
 
 // Close releases the folder. What was opened below it stays open; names of it fail.
