@@ -11,7 +11,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"github.com/mcpsec/mcpsec-go/attest/internal/memfd"
+	"github.com/mcpsec/mcpsec-go/internal/memfd"
 )
 
 // An arena is sealed memory that parts of a definition were moved to. What lies in it cannot

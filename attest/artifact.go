@@ -8,8 +8,8 @@ import (
 	"os/exec"
 	"runtime"
 
-	"github.com/mcpsec/mcpsec-go/attest/internal/memfd"
 	"github.com/mcpsec/mcpsec-go/attest/manifest"
+	"github.com/mcpsec/mcpsec-go/internal/memfd"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/mcpsec/mcpsec-go/attest/internal/memfd"
 	"github.com/mcpsec/mcpsec-go/attest/manifest"
+	"github.com/mcpsec/mcpsec-go/internal/memfd"
 )
 
 // image names the program that is running. On Linux that is the image itself, whatever its

@@ -10,8 +10,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"github.com/mcpsec/mcpsec-go/attest/internal/memfd"
 	"github.com/mcpsec/mcpsec-go/attest/manifest"
+	"github.com/mcpsec/mcpsec-go/internal/memfd"
 	"github.com/mcpsec/mcpsec-go/internal/regular"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 )

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/mcpsec/mcpsec-go/attest/internal/memfd"
 	"github.com/mcpsec/mcpsec-go/attest/manifest"
+	"github.com/mcpsec/mcpsec-go/internal/memfd"
 )
 
 // A watch is a file with bind watch: others open it by its name, so all that can be done is

@@ -166,6 +166,13 @@ func (f *flight) Value(key any) any {
 		}
 		return f.token
 	}
+	// Package context looks for parents to be cancelled with by a *int of its own.
+	if _, internal := key.(*int); !internal && f.frame != nil && f.frame.values != nil {
+		// The context of this message, instead of the one that opened the session.
+		if v := f.frame.values.Value(key); v != nil {
+			return v
+		}
+	}
 	if l := f.lazy.Load(); l != nil {
 		return l.Value(key) // so that child contexts are cancelled without a goroutine each
 	}

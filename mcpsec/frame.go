@@ -21,6 +21,8 @@ type frame struct {
 	method    string
 	principal Principal
 	source    Source
+	settled   bool            // a transport has authenticated the principal
+	values    context.Context // of the request; nil without
 	gone      context.Context // ends with the caller's connection; nil if that means nothing
 	seen      atomic.Bool
 	lasting   bool                       // serves every notification of a connection
@@ -90,11 +92,14 @@ func (fs *frames) of(extra *mcp.RequestExtra) (*frame, bool) {
 //
 //	server.Run(ctx, guard.Transport(&mcp.StdioTransport{}, peer))
 func (g *Guard) Transport(t mcp.Transport, peer Peer) mcp.Transport {
-	return &framedTransport{guard: g, inner: t, principal: peer.Principal(), source: streamOf(peer)}
+	return &framedTransport{guard: g, inner: t, principal: peer.Principal(), settled: peer.Caller != nil, source: streamOf(peer)}
 }
 
 func streamOf(peer Peer) Source {
-	if peer.Addr == "" {
+	switch {
+	case peer.Transport != "":
+		return Source{Transport: peer.Transport, Address: peer.Addr}
+	case peer.Addr == "":
 		return Source{Transport: "stdio"}
 	}
 	return Source{Transport: "tcp", Address: peer.Addr}
@@ -104,6 +109,7 @@ type framedTransport struct {
 	guard     *Guard
 	inner     mcp.Transport
 	principal Principal
+	settled   bool
 	source    Source
 	probe     *probe
 }
@@ -116,7 +122,7 @@ func (t *framedTransport) Connect(ctx context.Context) (mcp.Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	notes := &frame{principal: t.principal, source: t.source, probe: t.probe, lasting: true}
+	notes := &frame{principal: t.principal, settled: t.settled, source: t.source, probe: t.probe, lasting: true}
 	t.guard.frames.begin(notes)
 	return &framedConn{Connection: conn, transport: t, open: make(map[jsonrpc.ID]*frame), notes: notes}, nil
 }
@@ -161,7 +167,10 @@ func (c *framedConn) Read(ctx context.Context) (jsonrpc.Message, error) {
 // admit looks at a request before the SDK does.
 func (c *framedConn) admit(ctx context.Context, req *jsonrpc.Request) (bool, error) {
 	t := c.transport
-	f := &frame{method: req.Method, principal: t.principal, source: t.source, probe: t.probe}
+	f := &frame{method: req.Method, principal: t.principal, settled: t.settled, source: t.source, probe: t.probe}
+	if c, ok := c.Connection.(RequestContexter); ok {
+		f.values = c.RequestContext(req)
+	}
 	fault := checkParams(req)
 	if c.underWay(req) {
 		fault = codeMalformed.Deny("the request id is in use")

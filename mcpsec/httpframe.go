@@ -15,8 +15,8 @@ import (
 )
 
 // Handler returns h, an mcp.StreamableHTTPHandler or a chain that ends in one,
-// with the guard's frame around it. Each POST body is bounded, holds one message
-// and is parsed strictly before the SDK sees it; batches are refused; the client's
+// with the guard's frame around it. Each POST body is bounded and holds one
+// message, which the SDK gets as [ReadMessage] understood it; batches are refused; the client's
 // certificate or address becomes the principal where no token is; what the SDK
 // rejects by itself is recorded and counted. When the client of a stateless
 // revision (2026-07-28 and later) goes away, its call is cancelled, as that
@@ -42,37 +42,48 @@ func (g *Guard) Handler(h http.Handler) http.Handler {
 			h.ServeHTTP(w, r)
 			return
 		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(g.settings.MaxBytes)))
-		if err != nil {
-			code := http.StatusBadRequest
-			if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-				code = http.StatusRequestEntityTooLarge
-			}
-			fault := codeMalformed.Deny("the message cannot be read, or is larger than " + strconv.Itoa(g.settings.MaxBytes) + " bytes").Because(err)
+		m, code, fault := g.readBody(w, r)
+		if fault != nil {
 			writeRPCError(w, code, jsonrpc.ID{}, g.unseen(context.WithoutCancel(r.Context()), frameOf(r), fault))
 			return
 		}
-		g.serveMessage(w, r, h, body)
+		g.serveMessage(w, r, h, m)
 	})
 }
 
-func (g *Guard) serveMessage(w http.ResponseWriter, r *http.Request, h http.Handler, body []byte) {
+// readBody reads the message of a POST, or takes the one that a transport has read. The
+// code is that of HTTP for the fault.
+func (g *Guard) readBody(w http.ResponseWriter, r *http.Request) (m *Message, code int, fault *Denial) {
+	if b, ok := r.Body.(*messageBody); ok {
+		return b.message, 0, nil
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(g.settings.MaxBytes)))
+	if err != nil {
+		code = http.StatusBadRequest
+		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+			code = http.StatusRequestEntityTooLarge
+		}
+		return nil, code, codeMalformed.Deny("the message cannot be read, or is larger than " + strconv.Itoa(g.settings.MaxBytes) + " bytes").Because(err)
+	}
+	m, err = ReadMessage(body)
+	if err != nil {
+		return nil, http.StatusBadRequest, codeMalformed.Deny(err.Error()).Because(err)
+	}
+	return m, 0, nil
+}
+
+func (g *Guard) serveMessage(w http.ResponseWriter, r *http.Request, h http.Handler, m *Message) {
 	f := frameOf(r)
-	req, id, fault := readMessage(body)
-	if fault != nil {
-		writeRPCError(w, http.StatusBadRequest, id, g.unseen(r.Context(), f, fault))
+	r.Body = m.Body()
+	r.ContentLength = int64(len(m.Bytes()))
+	if m.IsAnswer() {
+		h.ServeHTTP(w, r) // the sending middleware waits for it
 		return
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	r.ContentLength = int64(len(body))
-	if req == nil {
-		h.ServeHTTP(w, r) // an answer; the sending middleware waits for it
-		return
-	}
-	f.method = req.Method
-	if req.Method == notifyCancelled {
+	f.method = m.Method
+	if m.Method == notifyCancelled {
 		if err := g.unseen(r.Context(), f, nil); err != nil {
-			writeRPCError(w, http.StatusBadRequest, id, err)
+			writeRPCError(w, http.StatusBadRequest, m.ID, err)
 			return
 		}
 		f.seen.Store(true)
@@ -86,7 +97,7 @@ func (g *Guard) serveMessage(w http.ResponseWriter, r *http.Request, h http.Hand
 	}
 	g.frames.begin(f)
 	r.Header.Set(frameHeader, f.token)
-	answer := &withheld{ResponseWriter: w, frame: f, call: req.IsCall()}
+	answer := &withheld{ResponseWriter: w, frame: f, call: m.IsCall()}
 	h.ServeHTTP(answer, r)
 	spoken, fault := answer.fault(g)
 	switch {
@@ -101,7 +112,7 @@ func (g *Guard) serveMessage(w http.ResponseWriter, r *http.Request, h http.Hand
 		}
 	default:
 		g.frames.end(f)
-		answer.replace(id, g.unseen(context.WithoutCancel(r.Context()), f, fault), spoken)
+		answer.replace(m.ID, g.unseen(context.WithoutCancel(r.Context()), f, fault), spoken)
 	}
 }
 
@@ -110,33 +121,18 @@ const frameTTL = time.Minute
 
 // callerOf finds out who asks from the request alone, best rung first.
 func callerOf(r *http.Request) Principal {
+	if p, ok := PrincipalFrom(r.Context()); ok {
+		return p
+	}
 	if p, ok := tokenPrincipal(auth.TokenInfoFromContext(r.Context())); ok {
 		return p
 	}
 	return peerOf(r).Principal()
 }
 
-// readMessage reads one JSON-RPC message. req is nil for an answer.
-func readMessage(body []byte) (req *jsonrpc.Request, id jsonrpc.ID, fault error) {
-	if err := CheckJSON(body); err != nil {
-		return nil, id, codeMalformed.Deny(err.Error()).Because(err)
-	}
-	if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
-		return nil, id, codeMalformed.Deny("batches are not accepted")
-	}
-	msg, err := jsonrpc.DecodeMessage(body)
-	if err != nil {
-		return nil, id, codeMalformed.Deny("not a JSON-RPC message").Because(err)
-	}
-	req, _ = msg.(*jsonrpc.Request)
-	if req != nil {
-		id = req.ID
-	}
-	return req, id, nil
-}
-
 func frameOf(r *http.Request) *frame {
-	return &frame{principal: callerOf(r), source: Source{Transport: "http", Address: r.RemoteAddr}}
+	_, settled := PrincipalFrom(r.Context())
+	return &frame{principal: callerOf(r), settled: settled, values: r.Context(), source: Source{Transport: "http", Address: r.RemoteAddr}}
 }
 
 func peerOf(r *http.Request) Peer {

@@ -29,8 +29,12 @@ func (f *flight) identify() {
 		c.Principal, c.Source = f.frame.principal, f.frame.source
 	}
 	if extra != nil {
+		settled := f.frame != nil && f.frame.settled
+		if settled && c.Principal.Rung != Token {
+			extra.TokenInfo = nil // there only to bind the SDK's session
+		}
 		f.token, f.framed = extra.TokenInfo, true
-		if p, ok := tokenPrincipal(extra.TokenInfo); ok {
+		if p, ok := tokenPrincipal(extra.TokenInfo); ok && !settled {
 			c.Principal = p
 		}
 		if extra.Header != nil {

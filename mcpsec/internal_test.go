@@ -220,21 +220,6 @@ func TestArgumentsDigestIgnoresFormOnly(t *testing.T) {
 	}
 }
 
-func FuzzReadMessage(f *testing.F) {
-	for _, seed := range []string{`{"jsonrpc":"2.0","id":1,"method":"ping"}`, `[{"jsonrpc":"2.0"}]`, `{"jsonrpc":"2.0","id":1.5,"method":"x"}`, `{"jsonrpc":"2.0","id":1,"result":{}}`, ` {}`} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		req, _, fault := readMessage(body)
-		if req != nil && fault != nil {
-			t.Fatal("a message and a fault")
-		}
-		if req != nil && CheckJSON(body) != nil {
-			t.Fatalf("accepted %q", body)
-		}
-	})
-}
-
 func TestCodesAreExplained(t *testing.T) {
 	t.Parallel()
 	seen := make(map[string]bool)

@@ -43,6 +43,9 @@ type Principal struct {
 	Tenant  string   // tenant of the issuer, if any
 	Scopes  []string // granted scopes; only of a token
 	Actors  []string // delegation chain (RFC 8693 act), the current actor first
+	// Certificate is the name in the client certificate that came with a token; empty
+	// without one, and for the rung Certificate, where it is the subject.
+	Certificate string
 
 	key string
 }
@@ -70,6 +73,10 @@ func (p Principal) makeKey() string {
 		b = append(b, ' ')
 		b = strconv.AppendQuote(b, part)
 	}
+	if p.Certificate != "" {
+		b = append(b, ' ')
+		b = strconv.AppendQuote(b, p.Certificate)
+	}
 	return string(b)
 }
 
@@ -87,10 +94,19 @@ type Peer struct {
 	Certificates []*x509.Certificate
 	// Process names the local process at the other end, for example "uid:1000".
 	Process string
+	// Caller is who the transport has authenticated; it wins over all other facts. Nil
+	// if it has authenticated nobody.
+	Caller *Principal
+	// Transport is the name for the record; empty means "tcp" with an address and
+	// "stdio" without.
+	Transport string
 }
 
 // Principal returns the best principal the peer's own facts support.
 func (p Peer) Principal() Principal {
+	if p.Caller != nil {
+		return p.Caller.keyed()
+	}
 	if len(p.Certificates) > 0 {
 		if name := certificateName(p.Certificates[0]); name != "" {
 			return Principal{Rung: Certificate, Issuer: p.Certificates[0].Issuer.String(), Subject: name}.keyed()
