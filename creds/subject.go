@@ -22,3 +22,8 @@ func (h *Handle) subject() Value {
 	}
 	return Value{}
 }
+
+// Subject is [WithSubject] for a transport that has the token as text.
+func Subject(ctx context.Context, token string) context.Context {
+	return WithSubject(ctx, NewValue([]byte(token)))
+}

@@ -37,7 +37,7 @@ func TestSubjectIsForProvidersOnly(t *testing.T) {
 				p = ProviderFunc(s.Issue)
 			}
 			r := newRig(t, p)
-			ctx := WithSubject(t.Context(), NewValue([]byte("token of alice")))
+			ctx := Subject(t.Context(), "token of alice")
 			err := r.as(ctx, "alice", func(ctx context.Context) error {
 				if ctx.Value(subjectKey{}) != nil || context.WithoutCancel(ctx).Value(subjectKey{}) != nil {
 					t.Error("the handler's context has the token")

@@ -59,6 +59,11 @@ var (
 		"Too many calls wait for input from their clients.",
 		"Wait; pending calls expire on their own.",
 	}
+	codeOverloaded = Code{
+		"guard.overloaded", Throttled,
+		"Ten thousand messages wait between the frame and the guard's middleware.",
+		"Find out what holds up the server; limit calls in flight with package ratelimit.",
+	}
 	codeBadCursor = Code{
 		"guard.bad_cursor", BadRequest,
 		"The list cursor was not issued by this server to this principal, or it has expired.",
@@ -86,7 +91,7 @@ func Codes() []Code {
 	codes := []Code{
 		codeNotInstalled, codeOutflanked, codeUnknownTool, codeForeignHandler, codeControlFailed,
 		codeHandlerPanic, codeBadArguments, codeMalformed, codeForgedState, codeMissingCapability,
-		codeTooManyPending, codeBadCursor, codeUnknownResource, codeRejected, codeProbe,
+		codeTooManyPending, codeOverloaded, codeBadCursor, codeUnknownResource, codeRejected, codeProbe,
 	}
 	slices.SortFunc(codes, func(a, b Code) int {
 		if a.Name < b.Name {

@@ -92,7 +92,7 @@ func (g *Guard) serveMessage(w http.ResponseWriter, r *http.Request, h http.Hand
 		f.gone = r.Context()
 	}
 	if g.frames.full() {
-		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
+		writeRPCError(w, http.StatusTooManyRequests, m.ID, g.unseen(r.Context(), f, codeOverloaded.Deny("too many messages are under way").After(frameRetry)))
 		return
 	}
 	g.frames.begin(f)
@@ -115,6 +115,9 @@ func (g *Guard) serveMessage(w http.ResponseWriter, r *http.Request, h http.Hand
 		answer.replace(m.ID, g.unseen(context.WithoutCancel(r.Context()), f, fault), spoken)
 	}
 }
+
+// frameRetry is what a client is told to wait when too many messages are under way.
+const frameRetry = time.Second
 
 // frameTTL bounds how long a message may wait between the frame and the middleware.
 const frameTTL = time.Minute

@@ -37,8 +37,9 @@ func CheckJSON(data []byte) error {
 }
 
 type jsonScanner struct {
-	data []byte
-	pos  int
+	data   []byte
+	pos    int
+	spaces int // bytes of white space between tokens so far
 }
 
 func (s *jsonScanner) fail(what string) error {
@@ -50,6 +51,7 @@ func (s *jsonScanner) space() {
 		switch s.data[s.pos] {
 		case ' ', '\t', '\n', '\r':
 			s.pos++
+			s.spaces++
 		default:
 			return
 		}
@@ -163,11 +165,26 @@ func (s *jsonScanner) object(depth int) error {
 	}
 }
 
+// plain are the bytes of a string that need no look: ASCII, but for quotation marks,
+// backslashes and control characters.
+var plain = func() (t [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
+
 // str reads a string and returns it unescaped.
 func (s *jsonScanner) str() ([]byte, error) {
 	s.pos++
 	start, escaped, ascii := s.pos, false, true
 	for s.pos < len(s.data) {
+		for s.pos < len(s.data) && plain[s.data[s.pos]] {
+			s.pos++
+		}
+		if s.pos == len(s.data) {
+			break
+		}
 		switch c := s.data[s.pos]; {
 		case c == '"':
 			raw := s.data[start:s.pos]
@@ -191,7 +208,7 @@ func (s *jsonScanner) str() ([]byte, error) {
 		case c < ' ':
 			return nil, s.fail("control character in a string")
 		default:
-			ascii = ascii && c < utf8.RuneSelf
+			ascii = false
 			s.pos++
 		}
 	}

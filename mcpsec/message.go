@@ -62,6 +62,13 @@ type span struct{ from, to int }
 func (s span) of(data []byte) []byte { return data[s.from:s.to] }
 func (s span) empty() bool           { return s.to == s.from }
 
+// A part is where a member's value lies, and whether there is white space in it.
+type part struct {
+	span
+
+	spaced bool
+}
+
 // The members of a message, in canonical order.
 const (
 	memberVersion = iota
@@ -111,7 +118,7 @@ func ReadMessage(data []byte) (*Message, error) {
 }
 
 // envelope reads the object of a message and finds its members.
-func (s *jsonScanner) envelope() (at [memberCount]span, err error) {
+func (s *jsonScanner) envelope() (at [memberCount]part, err error) {
 	if s.next() != '{' {
 		return at, s.fail("no JSON object")
 	}
@@ -129,11 +136,11 @@ func (s *jsonScanner) envelope() (at [memberCount]span, err error) {
 		if err != nil {
 			return at, err
 		}
-		member, known := memberOf[string(name)]
+		i, known := memberOf[string(name)]
 		switch {
 		case !known:
 			return at, s.fail("a member that JSON-RPC does not have")
-		case !at[member].empty():
+		case !at[i].empty():
 			return at, s.fail("duplicate member name")
 		}
 		s.space()
@@ -142,11 +149,11 @@ func (s *jsonScanner) envelope() (at [memberCount]span, err error) {
 		}
 		s.pos++
 		s.space()
-		from := s.pos
+		from, spaces := s.pos, s.spaces
 		if err := s.value(1); err != nil {
 			return at, err
 		}
-		at[member] = span{from, s.pos}
+		at[i] = part{span{from, s.pos}, s.spaces > spaces}
 		s.space()
 		switch s.next() {
 		case ',':
@@ -161,7 +168,7 @@ func (s *jsonScanner) envelope() (at [memberCount]span, err error) {
 }
 
 // judge checks what the members of a message hold.
-func (m *Message) judge(data []byte, at *[memberCount]span) error {
+func (m *Message) judge(data []byte, at *[memberCount]part) error {
 	if string(at[memberVersion].of(data)) != `"2.0"` {
 		return errors.New(`the member jsonrpc is not "2.0"`)
 	}
@@ -172,7 +179,7 @@ func (m *Message) judge(data []byte, at *[memberCount]span) error {
 		}
 	}
 	if string(at[memberParams].of(data)) == "null" {
-		at[memberParams] = span{}
+		at[memberParams] = part{}
 	}
 	if params := at[memberParams].of(data); len(params) > 0 && params[0] != '{' {
 		return errors.New("the parameters are no object")
@@ -191,7 +198,7 @@ func (m *Message) judge(data []byte, at *[memberCount]span) error {
 	return nil
 }
 
-func (m *Message) judgeAnswer(data []byte, at *[memberCount]span) error {
+func (m *Message) judgeAnswer(data []byte, at *[memberCount]part) error {
 	fault := at[memberError].of(data)
 	switch {
 	case !m.ID.IsValid():
@@ -244,21 +251,56 @@ func shortString(raw []byte) (string, error) {
 var memberHeads = [memberCount]string{`"jsonrpc":`, `,"id":`, `,"method":`, `,"params":`, `,"result":`, `,"error":`}
 
 // encode writes the canonical form.
-func (m *Message) encode(data []byte, at *[memberCount]span) {
-	var out bytes.Buffer
-	out.Grow(len(data))
-	out.WriteByte('{')
-	for member, value := range at {
+func (m *Message) encode(data []byte, at *[memberCount]part) {
+	out := append(make([]byte, 0, len(data)), '{')
+	for i, value := range at {
 		if value.empty() {
 			continue
 		}
-		out.WriteString(memberHeads[member])
-		from := out.Len()
-		_ = json.Compact(&out, value.of(data)) // which has been found well-formed
-		if member == memberParams {
-			m.params = span{from, out.Len()}
+		out = append(out, memberHeads[i]...)
+		from := len(out)
+		if value.spaced {
+			out = appendCompact(out, value.of(data))
+		} else {
+			out = append(out, value.of(data)...)
+		}
+		if i == memberParams {
+			m.params = span{from, len(out)}
 		}
 	}
-	out.WriteByte('}')
-	m.canon = out.Bytes()
+	m.canon = append(out, '}')
+}
+
+// appendCompact appends a well-formed value without the white space between its tokens.
+// Like json.Compact, which is five times slower here because it checks once more.
+func appendCompact(out, value []byte) []byte {
+	for i := 0; i < len(value); {
+		from := i
+		switch value[i] {
+		case ' ', '\t', '\n', '\r':
+			i++
+			continue
+		case '"':
+			i = endOfString(value, i)
+		default:
+			i++
+		}
+		out = append(out, value[from:i]...)
+	}
+	return out
+}
+
+// endOfString returns where a well-formed string that begins at i ends.
+func endOfString(value []byte, i int) int {
+	for i++; ; i++ {
+		for plain[value[i]] {
+			i++
+		}
+		switch value[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i++
+		}
+	}
 }

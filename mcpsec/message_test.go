@@ -136,20 +136,24 @@ func sameJSON(a, b json.RawMessage) bool {
 }
 
 func BenchmarkReadMessage(b *testing.B) {
-	raw := []byte(`{"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "search", "arguments": {"text": "` +
-		strings.Repeat("lorem ipsum ", 160) + `", "limit": 10}}}`)
-	b.SetBytes(int64(len(raw)))
-	b.ReportAllocs()
-	b.Run("strict", func(b *testing.B) {
-		for b.Loop() {
-			if _, err := ReadMessage(raw); err != nil {
-				b.Fatal(err)
+	compact := []byte(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"search","arguments":{"text":"` +
+		strings.Repeat("lorem ipsum ", 160) + `","limit":10}}}`)
+	spaced := bytes.ReplaceAll(bytes.ReplaceAll(compact, []byte(`":`), []byte(`": `)), []byte(`,"`), []byte(`, "`))
+	for name, raw := range map[string][]byte{"compact": compact, "spaced": spaced} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(raw)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := ReadMessage(raw); err != nil {
+					b.Fatal(err)
+				}
 			}
-		}
-	})
+		})
+	}
 	b.Run("sdk", func(b *testing.B) {
+		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := jsonrpc.DecodeMessage(raw); err != nil {
+			if _, err := jsonrpc.DecodeMessage(compact); err != nil {
 				b.Fatal(err)
 			}
 		}

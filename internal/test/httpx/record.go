@@ -21,6 +21,7 @@ type Record struct {
 type Call struct {
 	Method, Name, Client string
 	Principal            mcpsec.Principal
+	Source               mcpsec.Source
 	Code                 string // of the refusal; empty if there was none
 	Err                  error
 }
@@ -30,7 +31,7 @@ func (r *Record) At(stage mcpsec.Stage) mcpsec.Control {
 	return mcpsec.At(stage, "record", mcpsec.ControlFunc(func(next mcpsec.Handler) mcpsec.Handler {
 		return func(ctx context.Context, c *mcpsec.Call) (mcp.Result, error) {
 			res, err := next(ctx, c)
-			call := Call{Method: c.Method, Name: c.Name, Client: c.Client, Principal: c.Principal, Err: err}
+			call := Call{Method: c.Method, Name: c.Name, Client: c.Client, Principal: c.Principal, Source: c.Source, Err: err}
 			if d := mcpsec.AsDenial(err); d != nil {
 				call.Code = d.Code
 			}

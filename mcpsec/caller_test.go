@@ -1,0 +1,133 @@
+package mcpsec_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpsec/mcpsec-go/internal/test/httpx"
+	"github.com/mcpsec/mcpsec-go/mcpsec"
+)
+
+type whoKey struct{}
+
+// A session belongs to the request that opened it; a call to the one it came with.
+func TestTransportAuthenticates(t *testing.T) {
+	t.Parallel()
+	ring := mcpsec.Principal{Rung: mcpsec.Certificate, Issuer: "CN=ca", Subject: "spiffe://example.org/ring"}
+	record := &httpx.Record{}
+	p := web{
+		controls: []mcpsec.Control{record.At(mcpsec.StageAudit)},
+		tool: func(ctx context.Context, req *mcp.CallToolRequest, _ webArgs) (string, error) {
+			child, cancel := context.WithCancel(ctx)
+			defer cancel()
+			return fmt.Sprint(child.Value(whoKey{}), req.Extra.TokenInfo, auth.TokenInfoFromContext(child)), nil
+		},
+		around: func(h http.Handler) http.Handler {
+			// The SDK binds sessions by the user id of a token: a transport gives it one.
+			h = httpx.Bearer(h, map[string]*auth.TokenInfo{"any": httpx.Token("https://issuer", "digest")})
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				ctx := context.WithValue(mcpsec.WithPrincipal(r.Context(), ring), whoKey{}, r.Header.Get("X-Who"))
+				h.ServeHTTP(w, r.WithContext(ctx))
+			})
+		},
+	}.guarded(t).With("Authorization", "Bearer any").With("X-Who", "opener").Open(t)
+	p.Set("X-Who", "caller")
+	if got, want := webLook(t, p), "caller<nil> <nil>"; got != want {
+		t.Errorf("the handler sees %q, want %q", got, want)
+	}
+	webRejected[0].post(t, p)
+	for _, method := range []string{"initialize", "tools/call", webRejected[0].method} {
+		if got := record.Await(t, method, 1)[0].Principal; got.Key() != ring.Key() {
+			t.Errorf("the principal of %s is %v", method, got)
+		}
+	}
+}
+
+// contextual gives each request a context of its own.
+type contextual struct{ mcp.Transport }
+
+func (c contextual) Connect(ctx context.Context) (mcp.Connection, error) {
+	conn, err := c.Transport.Connect(ctx)
+	return contextualConn{conn}, err
+}
+
+type contextualConn struct{ mcp.Connection }
+
+func (contextualConn) RequestContext(req *jsonrpc.Request) context.Context {
+	return context.WithValue(context.Background(), whoKey{}, req.Method)
+}
+
+func TestConnectionAuthenticates(t *testing.T) {
+	t.Parallel()
+	alice := mcpsec.Principal{Rung: mcpsec.Token, Issuer: "https://issuer", Subject: "alice", Certificate: "spiffe://example.org/a"}
+	record := &httpx.Record{}
+	r := guarded(t, nil, record.At(mcpsec.StageAudit))
+	r.addRaw("who", func(ctx context.Context, _ *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: fmt.Sprint(ctx.Value(whoKey{}))}}}, nil
+	})
+	r.install()
+	near, far := mcp.NewInMemoryTransports()
+	peer := mcpsec.Peer{Caller: &alice, Addr: "203.0.113.7:1", Transport: "http", Process: "uid:0"}
+	ss, err := r.server.Connect(context.WithoutCancel(t.Context()), r.guard.Transport(contextual{far}, peer), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cs, err := mcp.NewClient(implementation, nil).Connect(t.Context(), near, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := cs.CallTool(t.Context(), &mcp.CallToolParams{Name: "who"})
+	if err != nil || res.Content[0].(*mcp.TextContent).Text != "tools/call" {
+		t.Errorf("%v, %v", res, err)
+	}
+	call := record.Await(t, "tools/call", 1)[0]
+	if call.Principal.Key() != alice.Key() || call.Source != (mcpsec.Source{Transport: "http", Address: "203.0.113.7:1"}) {
+		t.Errorf("the record has %v from %v", call.Principal, call.Source)
+	}
+	if err := cs.Close(); err != nil {
+		t.Error(err)
+	}
+	_ = ss.Wait()
+}
+
+func TestPrincipalsOfTwoCertificatesDiffer(t *testing.T) {
+	t.Parallel()
+	p := mcpsec.Principal{Rung: mcpsec.Token, Issuer: "i", Subject: "s"}
+	q, tenant := p, p
+	q.Certificate, tenant.Tenant = "c", "c"
+	if p.Key() == q.Key() || q.Key() == tenant.Key() {
+		t.Errorf("%q, %q, %q", p.Key(), q.Key(), tenant.Key())
+	}
+}
+
+// What a transport refuses by itself stands in the record and counts.
+func TestTransportRefuses(t *testing.T) {
+	t.Parallel()
+	record := &httpx.Record{}
+	r := guarded(t, nil, record.At(mcpsec.StageAudit))
+	r.install()
+	req, err := http.NewRequestWithContext(mcpsec.WithPrincipal(t.Context(), mcpsec.Principal{Rung: mcpsec.Address, Subject: "203.0.113.7"}), http.MethodPost, "https://x/mcp", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusal := mcpsec.Code{Name: "https.no_token", Kind: mcpsec.Unauthenticated}.Deny("no token")
+	if got := r.guard.Refuse(req, "tools/call", refusal); webWire(got) != mcpsec.CodeUnauthenticated {
+		t.Errorf("the answer is %v", got)
+	}
+	if call := record.Await(t, "tools/call", 1)[0]; call.Principal.Subject != "203.0.113.7" {
+		t.Errorf("the record has %v", call.Principal)
+	}
+}
+
+func webWire(err error) int64 {
+	if wire, ok := err.(*jsonrpc.Error); ok { //nolint:errorlint // exactly this is promised
+		return wire.Code
+	}
+	return 0
+}
