@@ -23,6 +23,23 @@ func PrincipalFrom(ctx context.Context) (Principal, bool) {
 	return p, ok
 }
 
+type endKey struct{}
+
+// WithEnd returns the context of a request whose call ends, at the latest, with another
+// context, in whatever protocol revision: by a transport's kill switch, or its deadline.
+// Without it a call ends with its request only in revisions that demand it, and the SDK
+// lets the calls of a session run on.
+func WithEnd(ctx, end context.Context) context.Context { return context.WithValue(ctx, endKey{}, end) }
+
+// endOf returns the context with which a call ends; nil if a transport has set none.
+func endOf(ctx context.Context) context.Context {
+	if ctx == nil {
+		return nil
+	}
+	end, _ := ctx.Value(endKey{}).(context.Context)
+	return end
+}
+
 // A RequestContexter is an mcp.Connection on which each request has a context of its own:
 // one whose values, and not its end, the controls and handlers of the request see. The
 // guard's frame asks for it; see [Guard.Transport].

@@ -2,9 +2,11 @@ package mcpsec_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -130,4 +132,95 @@ func webWire(err error) int64 {
 		return wire.Code
 	}
 	return 0
+}
+
+// ended gives each request a context that ends its call.
+type ended struct {
+	mcp.Transport
+
+	end context.Context
+}
+
+func (e ended) Connect(ctx context.Context) (mcp.Connection, error) {
+	conn, err := e.Transport.Connect(ctx)
+	return endedConn{conn, e.end}, err
+}
+
+type endedConn struct {
+	mcp.Connection
+
+	end context.Context
+}
+
+func (e endedConn) RequestContext(*jsonrpc.Request) context.Context {
+	return mcpsec.WithEnd(context.Background(), e.end)
+}
+
+// Edges 36 and 37: the calls of a session run on when it is closed. A transport that has
+// frozen its principal must be able to stop them.
+func TestTransportEndsCalls(t *testing.T) {
+	t.Parallel()
+	waits := func(ctx context.Context, began chan<- struct{}) error {
+		close(began)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(httpx.Patience):
+			return errors.New("the call was not ended")
+		}
+	}
+	t.Run("connection", func(t *testing.T) {
+		t.Parallel()
+		end, kill := context.WithCancel(context.Background())
+		defer kill()
+		began, over := make(chan struct{}), make(chan error, 1)
+		r := guarded(t, nil)
+		r.addRaw("wait", func(ctx context.Context, _ *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			over <- waits(ctx, began)
+			return &mcp.CallToolResult{}, nil
+		})
+		r.install()
+		near, far := mcp.NewInMemoryTransports()
+		ss, err := r.server.Connect(context.WithoutCancel(t.Context()), r.guard.Transport(ended{far, end}, mcpsec.Peer{}), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cs, err := mcp.NewClient(implementation, nil).Connect(t.Context(), near, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = cs.CallTool(t.Context(), &mcp.CallToolParams{Name: "wait"}) }()
+		webWait(t, began, "the call")
+		kill()
+		if err := <-over; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		_ = cs.Close()
+		_ = ss.Wait()
+	})
+	t.Run("session over HTTP", func(t *testing.T) {
+		t.Parallel()
+		end, kill := context.WithCancel(context.Background())
+		defer kill()
+		began, over := make(chan struct{}), make(chan error, 1)
+		p := web{
+			tool: func(ctx context.Context, _ *mcp.CallToolRequest, _ webArgs) (string, error) {
+				over <- waits(ctx, began)
+				return "", nil
+			},
+			around: func(h http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					h.ServeHTTP(w, r.WithContext(mcpsec.WithEnd(r.Context(), end)))
+				})
+			},
+		}.guarded(t).Open(t)
+		called := make(chan struct{})
+		go func() { defer close(called); p.CallTool(t, "look", map[string]any{}) }()
+		webWait(t, began, "the call")
+		kill()
+		if err := <-over; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		webWait(t, called, "the answer")
+	})
 }

@@ -23,7 +23,7 @@ type frame struct {
 	source    Source
 	settled   bool            // a transport has authenticated the principal
 	values    context.Context // of the request; nil without
-	gone      context.Context // ends with the caller's connection; nil if that means nothing
+	gone      context.Context // ends the call, as the caller's connection may; nil if nothing does
 	seen      atomic.Bool
 	lasting   bool                       // serves every notification of a connection
 	expires   atomic.Pointer[time.Timer] // ends a frame nobody came for
@@ -170,6 +170,7 @@ func (c *framedConn) admit(ctx context.Context, req *jsonrpc.Request) (bool, err
 	f := &frame{method: req.Method, principal: t.principal, settled: t.settled, source: t.source, probe: t.probe}
 	if c, ok := c.Connection.(RequestContexter); ok {
 		f.values = c.RequestContext(req)
+		f.gone = endOf(f.values)
 	}
 	fault := checkParams(req)
 	if c.underWay(req) {

@@ -88,7 +88,7 @@ func (g *Guard) serveMessage(w http.ResponseWriter, r *http.Request, h http.Hand
 		}
 		f.seen.Store(true)
 	}
-	if r.Header.Get("Mcp-Protocol-Version") >= statelessVersion {
+	if f.gone == nil && r.Header.Get("Mcp-Protocol-Version") >= statelessVersion {
 		f.gone = r.Context()
 	}
 	if g.frames.full() {
@@ -135,7 +135,7 @@ func callerOf(r *http.Request) Principal {
 
 func frameOf(r *http.Request) *frame {
 	_, settled := PrincipalFrom(r.Context())
-	return &frame{principal: callerOf(r), settled: settled, values: r.Context(), source: Source{Transport: "http", Address: r.RemoteAddr}}
+	return &frame{principal: callerOf(r), settled: settled, values: r.Context(), gone: endOf(r.Context()), source: Source{Transport: "http", Address: r.RemoteAddr}}
 }
 
 func peerOf(r *http.Request) Peer {
