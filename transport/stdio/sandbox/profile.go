@@ -48,3 +48,22 @@ type Limits struct {
 
 // DefaultLimits are the limits of the zero value.
 var DefaultLimits = Limits{Memory: 1 << 30, Processes: 256, Files: 1024, FileSize: 1 << 30, Temp: 64 << 20}
+
+// OrDefault returns the limits with the default in the place of every zero.
+func (l Limits) OrDefault() Limits {
+	set := func(n *int64, byDefault int64) {
+		if *n == 0 {
+			*n = byDefault
+		}
+	}
+	set(&l.Memory, DefaultLimits.Memory)
+	set(&l.FileSize, DefaultLimits.FileSize)
+	set(&l.Temp, DefaultLimits.Temp)
+	if l.Processes == 0 {
+		l.Processes = DefaultLimits.Processes
+	}
+	if l.Files == 0 {
+		l.Files = DefaultLimits.Files
+	}
+	return l
+}

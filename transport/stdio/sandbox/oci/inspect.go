@@ -1,0 +1,132 @@
+//go:build linux
+
+package oci
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox"
+)
+
+// namespaces are the files of /proc/PID/ns, and the controls they are.
+var namespaces = []struct {
+	file    string
+	control sandbox.Control
+}{
+	{"user", sandbox.UserNamespace}, {"mnt", sandbox.MountNamespace}, {"pid", sandbox.PIDNamespace}, {"ipc", sandbox.IPCNamespace},
+	{"uts", sandbox.UTSNamespace}, {"net", sandbox.NetNamespace}, {"cgroup", sandbox.CgroupNamespace},
+}
+
+// inspect looks from outside at what confines a process. The error is errNotYet while the
+// runtime's own program is still in it.
+func inspect(pid int, runtimeName string, b *bundle, c *sandbox.Command) (*sandbox.Report, error) {
+	status, err := statusOf(pid)
+	if err != nil {
+		return nil, errNotYet
+	}
+	if status["Seccomp"] != "2" || status["NoNewPrivs"] != "1" {
+		return nil, errNotYet // the filter is the last thing a runtime does
+	}
+	r := &sandbox.Report{Schema: 1, Tier: sandbox.T3, Mechanism: "oci:" + runtimeName, Kernel: kernel(), Arch: runtime.GOARCH}
+	seen := func(control sandbox.Control, mechanism string) {
+		r.Controls = append(r.Controls, sandbox.Finding{Control: control, Wanted: true, Required: true, InForce: true, Verified: true, Mechanism: mechanism})
+	}
+	for _, ns := range namespaces {
+		inside, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", pid, ns.file))
+		if err != nil {
+			return nil, fmt.Errorf("the %s cannot be seen: %w", ns.control, err)
+		}
+		outside, err := os.Readlink("/proc/self/ns/" + ns.file)
+		if err != nil {
+			return nil, err
+		}
+		if inside == outside {
+			return nil, fmt.Errorf("the %s is the host's", ns.control)
+		}
+		seen(ns.control, inside)
+	}
+	for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"} {
+		if strings.Trim(status[set], "0") != "" {
+			return nil, fmt.Errorf("%s is %s: the process has capabilities", set, status[set])
+		}
+	}
+	seen(sandbox.Capabilities, "none")
+	seen(sandbox.NoNewPrivs, "prctl")
+	seen(sandbox.Seccomp, "the runtime's libseccomp")
+	if err := checkLimits(pid, b); err != nil {
+		return nil, err
+	}
+	seen(sandbox.Rlimits, "setrlimit")
+	also := func(control sandbox.Control, inForce bool, mechanism, detail string) {
+		r.Controls = append(r.Controls, sandbox.Finding{Control: control, Wanted: true, InForce: inForce, Mechanism: mechanism, Detail: detail})
+	}
+	also(sandbox.Proc, true, "a mount of its own", "")
+	also(sandbox.Descriptors, true, runtimeName, "")
+	also(sandbox.Environment, true, "built from nothing", "")
+	also(sandbox.LandlockFiles, false, "", "not part of the OCI specification: files are confined by the mount namespace")
+	also(sandbox.Tree, true, "pid namespace", "if the host program is killed, the end of standard input has to end the process")
+	also(sandbox.Cgroup, b.root, "cgroup", map[bool]string{false: "an ordinary user has no cgroup to write"}[b.root])
+	if len(c.Profile.Egress) > 0 {
+		also(sandbox.Egress, true, "netns", "")
+	}
+	return r, nil
+}
+
+// statusOf reads /proc/PID/status.
+func statusOf(pid int) (map[string]string, error) {
+	raw, err := readSome(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return nil, err
+	}
+	fields := make(map[string]string)
+	for line := range bytes.Lines(raw) {
+		name, value, _ := strings.Cut(string(line), ":")
+		fields[name] = strings.TrimSpace(value)
+	}
+	return fields, nil
+}
+
+// readSome reads a file of the kernel's, which has a bounded size.
+func readSome(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	const most = 1 << 20
+	return io.ReadAll(io.LimitReader(f, most))
+}
+
+// checkLimits compares the rlimits with those that were asked for.
+func checkLimits(pid int, b *bundle) error {
+	for _, want := range b.spec.Process.Rlimits {
+		var have unix.Rlimit
+		if err := unix.Prlimit(pid, resources[want.Type], nil, &have); err != nil {
+			return fmt.Errorf("%s cannot be seen: %w", want.Type, err)
+		}
+		if have.Max > want.Hard {
+			return fmt.Errorf("%s is %d, not %d", want.Type, have.Max, want.Hard)
+		}
+	}
+	return nil
+}
+
+var resources = map[string]int{
+	"RLIMIT_CORE": unix.RLIMIT_CORE, "RLIMIT_MSGQUEUE": unix.RLIMIT_MSGQUEUE, "RLIMIT_MEMLOCK": unix.RLIMIT_MEMLOCK, "RLIMIT_DATA": unix.RLIMIT_DATA,
+	"RLIMIT_FSIZE": unix.RLIMIT_FSIZE, "RLIMIT_NOFILE": unix.RLIMIT_NOFILE, "RLIMIT_NPROC": unix.RLIMIT_NPROC, "RLIMIT_CPU": unix.RLIMIT_CPU,
+}
+
+func kernel() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
