@@ -143,7 +143,7 @@ func contained(t *testing.T, runtime string) {
 	} {
 		got := r.run(test.command)
 		ok := false
-		for _, want := range strings.SplitSeq(test.want, "|") {
+		for want := range strings.SplitSeq(test.want, "|") {
 			ok = ok || strings.Contains(got, want)
 		}
 		if !ok {
