@@ -18,6 +18,7 @@ var commands = []func(*app) *cobra.Command{
 	newKeygen,
 	newLock,
 	newManifest,
+	newProfile,
 	newSBOM,
 	newSign,
 	newStatus,

@@ -31,7 +31,7 @@ type bundle struct {
 const defaultUser = 65534
 
 // newBundle makes the folder and the specification, but for the network.
-func newBundle(parent string, c *sandbox.Command) (_ *bundle, err error) {
+func newBundle(ctx context.Context, parent string, c *sandbox.Command) (_ *bundle, err error) {
 	dir, err := os.MkdirTemp(parent, "mcpsec-oci-")
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func newBundle(parent string, c *sandbox.Command) (_ *bundle, err error) {
 	if err := os.Mkdir(b.state, 0o700); err != nil {
 		return nil, err
 	}
-	program, err := b.program(c)
+	program, err := b.program(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func newBundle(parent string, c *sandbox.Command) (_ *bundle, err error) {
 
 // program returns the path inside of what runs. Verified memory becomes a file of the
 // bundle, which nobody else can write, and is compared with the memory once more.
-func (b *bundle) program(c *sandbox.Command) (string, error) {
+func (b *bundle) program(ctx context.Context, c *sandbox.Command) (string, error) {
 	if c.Program == nil {
 		if !filepath.IsAbs(c.Path) {
 			return "", fmt.Errorf("the program %q is no absolute path", c.Path)
@@ -91,8 +91,6 @@ func (b *bundle) program(c *sandbox.Command) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
 	want, err := memfd.Sum(ctx, c.Program, size)
 	if err != nil {
 		return "", err
@@ -225,7 +223,13 @@ func (b *bundle) place(m specs.Mount) error {
 			return os.WriteFile(name, nil, 0o644) //nolint:gosec // empty
 		}
 	}
-	return os.MkdirAll(name, 0o755) //nolint:gosec // the program's own root
+	if err := os.MkdirAll(name, 0o755); err != nil { //nolint:gosec // the program's own root
+		return err
+	}
+	if slices.Contains(m.Options, "mode=1777") {
+		return os.Chmod(name, 0o777|fs.ModeSticky) // runc gives the mount the mode of the place
+	}
+	return nil
 }
 
 func (b *bundle) remove() { _ = os.RemoveAll(b.dir) }

@@ -35,7 +35,7 @@ var errNeedsRoot = errors.New("hosts by name need a network namespace with socke
 
 // network prepares a namespace if the profile has hosts to reach. The kernel keeps it
 // while the sockets are open.
-func (b *bundle) network(c *sandbox.Command) (*netns, error) {
+func (b *bundle) network(ctx context.Context, c *sandbox.Command) (*netns, error) {
 	if len(c.Profile.Egress) == 0 || c.Network == nil {
 		return nil, nil //nolint:nilnil // no network is wanted: the runtime makes an empty one
 	}
@@ -56,7 +56,7 @@ func (b *bundle) network(c *sandbox.Command) (*netns, error) {
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		if err == nil {
-			err = n.open(ports)
+			err = n.open(ctx, ports)
 		}
 		ready <- made{fmt.Sprintf("/proc/%d/task/%d/ns/net", unix.Getpid(), unix.Gettid()), err}
 		if err == nil {
@@ -78,14 +78,13 @@ func (b *bundle) network(c *sandbox.Command) (*netns, error) {
 
 // open brings up loopback, routes made-up addresses to it and opens the sockets. It runs
 // on the thread that is in the namespace.
-func (n *netns) open(ports []uint16) error {
+func (n *netns) open(ctx context.Context, ports []uint16) error {
 	if err := loopbackUp(); err != nil {
 		return fmt.Errorf("loopback: %w", err)
 	}
 	if err := routeMadeUp(); err != nil {
 		return fmt.Errorf("route: %w", err)
 	}
-	ctx := context.Background()
 	var listen net.ListenConfig
 	var err error
 	if n.Proxy, err = listen.Listen(ctx, "tcp4", proxyAddress); err != nil {

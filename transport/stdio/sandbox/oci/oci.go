@@ -53,7 +53,7 @@ func (r *Runtime) Start(ctx context.Context, c *sandbox.Command) (_ sandbox.Proc
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	b, err := newBundle(r.Dir, c)
+	b, err := newBundle(ctx, r.Dir, c)
 	if err != nil {
 		return nil, fmt.Errorf("oci: %w", err)
 	}
@@ -62,7 +62,7 @@ func (r *Runtime) Start(ctx context.Context, c *sandbox.Command) (_ sandbox.Proc
 			b.remove()
 		}
 	}()
-	nets, err := b.network(c)
+	nets, err := b.network(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("oci: %w", err)
 	}
@@ -74,7 +74,7 @@ func (r *Runtime) Start(ctx context.Context, c *sandbox.Command) (_ sandbox.Proc
 		return nil, fmt.Errorf("oci: %w", err)
 	}
 	p := &process{runtime: program, args: r.Args, bundle: b, id: "mcpsec-" + strings.ToLower(rand.Text()), done: make(chan struct{})}
-	if err := p.run(c); err != nil {
+	if err := p.run(ctx, c); err != nil {
 		return nil, err
 	}
 	if err := p.settle(ctx, c); err != nil {
@@ -112,7 +112,7 @@ func executable(path string) error {
 }
 
 // run starts the runtime in the foreground, as the parent of the program.
-func (p *process) run(c *sandbox.Command) error {
+func (p *process) run(ctx context.Context, c *sandbox.Command) error {
 	args := slices.Concat(p.args, []string{"--root", p.bundle.state, "run", "--bundle", p.bundle.dir, "--pid-file", p.bundle.pidFile, p.id})
 	cmd := exec.Command(p.runtime, args...) //nolint:gosec,noctx // the runtime of the caller's choice; it outlives the start
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
@@ -127,7 +127,7 @@ func (p *process) run(c *sandbox.Command) error {
 		if _, exited := errors.AsType[*exec.ExitError](p.fault); exited {
 			p.fault = nil // how it ended is in its state
 		}
-		p.delete()
+		p.delete(context.WithoutCancel(ctx))
 		p.bundle.remove()
 	}()
 	return nil

@@ -153,6 +153,9 @@ func contained(t *testing.T, runtime string) {
 	if got := r.run("echo hello > " + work + "/f && cat " + work + "/f"); got != "hello" {
 		t.Errorf("its own folder: %q", got)
 	}
+	if got := r.run("echo hello > /tmp/f && cat /tmp/f"); got != "hello" {
+		t.Errorf("its own /tmp: %q", got)
+	}
 	report := r.Report()
 	if report.Tier != sandbox.T3 || report.Mechanism != "oci:"+runtime {
 		t.Errorf("the report is %+v", report)

@@ -75,7 +75,7 @@ func (p *process) abandon(ctx context.Context) {
 
 // delete removes what the runtime keeps of a container; in the foreground it does so
 // itself, unless it was killed.
-func (p *process) delete() { _, _ = p.ask(context.Background(), "delete", "--force", p.id) }
+func (p *process) delete(ctx context.Context) { _, _ = p.ask(ctx, "delete", "--force", p.id) }
 
 // commandTimeout bounds the short commands of a runtime.
 const commandTimeout = 10 * time.Second
