@@ -52,8 +52,7 @@ func (b *bundle) network(ctx context.Context, c *sandbox.Command) (*netns, error
 		err  error
 	}
 	ready := make(chan made)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+	go onOwnThread(func() {
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		if err == nil {
 			err = n.open(ctx, ports)
@@ -62,7 +61,7 @@ func (b *bundle) network(ctx context.Context, c *sandbox.Command) (*netns, error
 		if err == nil {
 			<-n.hold
 		}
-	}()
+	})
 	m := <-ready
 	if m.err != nil {
 		n.close()
@@ -74,6 +73,23 @@ func (b *bundle) network(ctx context.Context, c *sandbox.Command) (*netns, error
 		}
 	}
 	return n, nil
+}
+
+// onOwnThread runs do on a thread that ends with it. The first thread of a program never
+// ends, and /proc/self shows what it sees: it must not be the one.
+func onOwnThread(do func()) {
+	runtime.LockOSThread() // and never unlocked, but for the first thread
+	if unix.Gettid() != unix.Getpid() {
+		do()
+		return
+	}
+	defer runtime.UnlockOSThread()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		onOwnThread(do)
+	}()
+	<-done
 }
 
 // open brings up loopback, routes made-up addresses to it and opens the sockets. It runs
