@@ -13,6 +13,8 @@ import (
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 	"github.com/mcpsec/mcpsec-go/mcpsec/allowlist"
 	"github.com/mcpsec/mcpsec-go/ratelimit"
+	"github.com/mcpsec/mcpsec-go/transport/https"
+	"github.com/mcpsec/mcpsec-go/transport/stdio/egress"
 )
 
 // A shelf holds the codes of one package.
@@ -34,6 +36,8 @@ func catalog() []shelf {
 		{"mcpsec", "guard", mcpsec.Codes()},
 		{"mcpsec/allowlist", "allowlist", allowlist.Codes()},
 		{"ratelimit", "ratelimit", ratelimit.Codes()},
+		{"transport/https", "https", https.Codes()},
+		{"transport/stdio/egress", "egress", egress.Codes()},
 	}
 	for _, s := range shelves {
 		slices.SortFunc(s.codes, func(a, b mcpsec.Code) int { return cmp.Compare(a.Name, b.Name) })

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
 	"runtime"
 	"time"
+
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox"
 )
 
 // A host is all that checks may look at.
@@ -17,10 +20,19 @@ type host struct {
 	environ  []string // NAME=value
 	files    fs.FS    // the root directory; only proc and sys are read
 	audit    string   // path of the audit folder; empty if none was named
+
+	// What a process that confined itself and ended saw, or why there was none.
+	sandbox  *sandbox.Report
+	refusal  error
+	exposure sandbox.Exposure
 }
 
-func thisHost() host {
+func thisHost(ctx context.Context) host {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	report, err := sandbox.Probe(ctx)
 	return host{
+		sandbox: report, refusal: err, exposure: sandbox.SpeculationState(),
 		goos:     runtime.GOOS,
 		platform: fmt.Sprintf("%s on %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH),
 		now:      time.Now(),
@@ -30,28 +42,28 @@ func thisHost() host {
 	}
 }
 
+// probeTimeout bounds the start of the process that confines itself; it takes milliseconds.
+const probeTimeout = 10 * time.Second
+
 // A check looks at one thing and changes nothing.
 type check struct {
-	name       string
-	notUsedYet bool
-	run        func(host) finding
+	name string
+	run  func(host) finding
 }
 
 // checks are all checks. Their names and order are part of the JSON form.
-var checks = []check{
-	{"runtime", false, checkRuntime},
-	{"clock", false, checkClock},
-	{"mcpgodebug", false, checkMCPGODEBUG},
-	{"user", false, checkUser},
-	{"environment", false, checkEnvironment},
-	{"audit-folder", false, checkAuditFolder},
-	{"audit-space", false, checkAuditSpace},
-	{"linux-kernel", true, onLinux(checkKernel)},
-	{"linux-userns", true, onLinux(checkUserNamespaces)},
-	{"linux-landlock", true, onLinux(checkLandlock)},
-	{"linux-seccomp", true, onLinux(checkSeccomp)},
-	{"linux-cgroup2", true, onLinux(checkCgroup2)},
-}
+var checks = append([]check{
+	{"runtime", checkRuntime},
+	{"clock", checkClock},
+	{"mcpgodebug", checkMCPGODEBUG},
+	{"user", checkUser},
+	{"environment", checkEnvironment},
+	{"audit-folder", checkAuditFolder},
+	{"audit-space", checkAuditSpace},
+	{"kernel", checkKernel},
+	{"speculation", checkSpeculation},
+	{"sandbox", checkSandbox},
+}, sandboxChecks()...)
 
 func ok(found string) finding { return finding{Status: statusOK, Found: found} }
 func warn(found, remedy string) finding {

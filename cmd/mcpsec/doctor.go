@@ -6,26 +6,28 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox"
 )
 
 const doctorHelp = `Check the environment a guarded server would be started in. Run it as the server is
 run: as the same user, with the same environment variables.
 
-Nothing is changed, created or tried out: doctor reads environment variables, the
-metadata of the audit folder, and files below /proc and /sys. Of environment variables
-it prints names, never values. What is marked "not used yet" is for a later version
-of mcpsec, and nothing depends on it today.
+Nothing is changed: doctor reads environment variables, the metadata of the audit folder,
+and files below /proc and /sys, and starts one process that puts every control of the
+sandbox on itself and ends. Of environment variables it prints names, never values.
 
 Status: ok; warn (works, but something is weaker than it should be); fail (do not
 serve like this); skip (not checked, for the reason given).
 
 Members with --json:
-  schema   1; a higher number when a member changes its meaning
+  schema   2; a higher number when a member changes its meaning
   ok       true if no check failed
   counts   number of checks by status: ok, warn, fail, skip
   checks   list, always of the same names in the same order; each with
-           name, status, found, remedy (empty if nothing is to be done),
-           notUsedYet (true if nothing depends on it today)`
+           name, status, found, remedy (empty if nothing is to be done)
+  sandbox  what that process was confined by, as sandbox.Report of the library;
+           null if none could be started`
 
 func newDoctor(a *app) *cobra.Command {
 	var audit string
@@ -41,7 +43,7 @@ func newDoctor(a *app) *cobra.Command {
 			if audit == "" && cmd.Flags().Changed("audit") {
 				return usagef("--audit needs the path of a folder")
 			}
-			h := thisHost()
+			h := thisHost(cmd.Context())
 			h.audit = audit
 			r := examine(h)
 			out := cmd.OutOrStdout()
@@ -81,11 +83,10 @@ func (s status) colour() string {
 
 // A finding is what a check says.
 type finding struct {
-	Name       string `json:"name"`
-	Status     status `json:"status"`
-	Found      string `json:"found"`
-	Remedy     string `json:"remedy"`
-	NotUsedYet bool   `json:"notUsedYet"`
+	Name   string `json:"name"`
+	Status status `json:"status"`
+	Found  string `json:"found"`
+	Remedy string `json:"remedy"`
 }
 
 // A report is what doctor prints; its members are those of the JSON form.
@@ -94,14 +95,16 @@ type report struct {
 	OK     bool           `json:"ok"`
 	Counts map[status]int `json:"counts"`
 	Checks []finding      `json:"checks"`
+
+	Sandbox *sandbox.Report `json:"sandbox"`
 }
 
 // examine runs every check.
 func examine(h host) report {
-	r := report{Schema: 1, Counts: map[status]int{statusOK: 0, statusWarn: 0, statusFail: 0, statusSkip: 0}}
+	r := report{Schema: 2, Sandbox: h.sandbox, Counts: map[status]int{statusOK: 0, statusWarn: 0, statusFail: 0, statusSkip: 0}}
 	for _, c := range checks {
 		f := c.run(h)
-		f.Name, f.NotUsedYet = c.name, c.notUsedYet
+		f.Name = c.name
 		r.Counts[f.Status]++
 		r.Checks = append(r.Checks, f)
 	}
@@ -132,11 +135,7 @@ func (r report) text(colours bool) string {
 		if colours {
 			label = "\x1b[" + f.Status.colour() + "m" + label + "\x1b[0m"
 		}
-		found := f.Found
-		if f.NotUsedYet {
-			found += " (not used yet)"
-		}
-		fmt.Fprintf(&b, "%s  %-*s  %s\n", label, width, f.Name, found)
+		fmt.Fprintf(&b, "%s  %-*s  %s\n", label, width, f.Name, f.Found)
 		if f.Remedy != "" {
 			fmt.Fprintf(&b, "%*s  %s\n", len("warn  ")+width, "", f.Remedy)
 		}

@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox"
 )
 
 // goodHost is a Linux machine on which every check says ok, once it has a file.
@@ -15,15 +18,32 @@ func goodHost() host {
 	return host{
 		goos: "linux", platform: "go1.26.8 on linux/amd64", uid: 1000,
 		now:     time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC),
+		sandbox: goodSandbox(), exposure: sandbox.Exposure{StoreBypass: sandbox.SpeculationMitigated, IndirectBranch: sandbox.SpeculationNotAffected, SMT: "off"},
 		environ: []string{"PATH=/bin", "HOME=/home/me", "MCPGODEBUG=", "DB_PASSWORD=", "TOKEN_FILE=/run/token"},
 		files: fstest.MapFS{
-			"proc/sys/kernel/osrelease":         file("6.18.44-generic\n"),
-			"proc/sys/user/max_user_namespaces": file("63000\n"),
-			"sys/kernel/security/lsm":           file("lockdown,capability,landlock,yama\n"),
-			"proc/self/status":                  file("Name:\tx\nSeccomp:\t2\nSeccomp_filters:\t1\n"),
-			"proc/self/mountinfo":               file("30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 none rw\n"),
-			"sys/fs/cgroup/cgroup.controllers":  file("cpu memory pids\n"),
+			"proc/sys/kernel/osrelease": file("6.18.44-generic\n"),
 		},
+	}
+}
+
+// goodSandbox is a report of everything in force.
+func goodSandbox() *sandbox.Report {
+	r := &sandbox.Report{Schema: 1, Tier: sandbox.T3, LandlockABI: 7}
+	for _, control := range sandbox.Controls() {
+		r.Controls = append(r.Controls, sandbox.Finding{Control: control, Wanted: true, InForce: true, Verified: true, Mechanism: "the kernel"})
+	}
+	return r
+}
+
+// without is a report that lacks a control.
+func without(control sandbox.Control) func(*host) {
+	return func(h *host) {
+		for i := range h.sandbox.Controls {
+			if f := &h.sandbox.Controls[i]; f.Control == control {
+				f.InForce, f.Verified, f.Detail, f.Remedy = false, false, "refused", "Do something."
+			}
+		}
+		h.sandbox.Tier = sandbox.T2
 	}
 }
 
@@ -56,32 +76,26 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		check  string
 		want   status
 	}{
-		"clock reset to the epoch":         {func(h *host) { h.now = time.Unix(0, 0) }, "clock", statusFail},
-		"clock one year behind":            {func(h *host) { h.now = time.Date(2025, 12, 31, 23, 59, 59, 0, time.UTC) }, "clock", statusFail},
-		"SDK switches set":                 {func(h *host) { h.environ = append(h.environ, "MCPGODEBUG=x=1") }, "mcpgodebug", statusFail},
-		"root":                             {func(h *host) { h.uid = 0 }, "user", statusWarn},
-		"no user ids":                      {func(h *host) { h.uid = -1 }, "user", statusSkip},
-		"secret in the environment":        {func(h *host) { h.environ = append(h.environ, "GITHUB_TOKEN=ghp_1") }, "environment", statusWarn},
-		"old kernel":                       {change("proc/sys/kernel/osrelease", "5.10.0-30-amd64"), "linux-kernel", statusWarn},
-		"older kernel":                     {change("proc/sys/kernel/osrelease", "4.19.0"), "linux-kernel", statusWarn},
-		"kernel without a version":         {change("proc/sys/kernel/osrelease", "unknown"), "linux-kernel", statusSkip},
-		"no /proc":                         {change("proc/sys/kernel/osrelease", ""), "linux-kernel", statusSkip},
-		"no user namespaces":               {change("proc/sys/user/max_user_namespaces", ""), "linux-userns", statusWarn},
-		"user namespaces off":              {change("proc/sys/user/max_user_namespaces", "0\n"), "linux-userns", statusWarn},
-		"user namespaces off, as Debian":   {change("proc/sys/kernel/unprivileged_userns_clone", "0\n"), "linux-userns", statusWarn},
-		"user namespaces held by AppArmor": {change("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n"), "linux-userns", statusWarn},
-		"AppArmor lets them":               {change("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "0\n"), "linux-userns", statusOK},
-		"Landlock not active":              {change("sys/kernel/security/lsm", "capability,notlandlock"), "linux-landlock", statusWarn},
-		"securityfs not mounted":           {change("sys/kernel/security/lsm", ""), "linux-landlock", statusSkip},
-		"no seccomp":                       {change("proc/self/status", "Name:\tx\n"), "linux-seccomp", statusWarn},
-		"no status":                        {change("proc/self/status", ""), "linux-seccomp", statusSkip},
-		"cgroup v1 only":                   {change("proc/self/mountinfo", "31 23 0:28 / /sys/fs/cgroup/pids rw - cgroup none rw,pids\n"), "linux-cgroup2", statusWarn},
-		"cgroup2 named in another field":   {change("proc/self/mountinfo", "31 23 0:28 / /cgroup2 rw - tmpfs cgroup2 rw\n"), "linux-cgroup2", statusWarn},
-		"cgroup v2 without controllers":    {change("sys/fs/cgroup/cgroup.controllers", "hugetlb\n"), "linux-cgroup2", statusWarn},
-		"cgroup v2 somewhere else":         {change("proc/self/mountinfo", "31 23 0:28 / /mnt/c rw - cgroup2 none rw\n"), "linux-cgroup2", statusOK},
-		"truncated mountinfo":              {change("proc/self/mountinfo", "31 - cgroup2 "), "linux-cgroup2", statusWarn},
-		"no mountinfo":                     {change("proc/self/mountinfo", ""), "linux-cgroup2", statusSkip},
-		"not Linux":                        {func(h *host) { h.goos = "plan9" }, "linux-landlock", statusSkip},
+		"clock reset to the epoch":        {func(h *host) { h.now = time.Unix(0, 0) }, "clock", statusFail},
+		"clock one year behind":           {func(h *host) { h.now = time.Date(2025, 12, 31, 23, 59, 59, 0, time.UTC) }, "clock", statusFail},
+		"SDK switches set":                {func(h *host) { h.environ = append(h.environ, "MCPGODEBUG=x=1") }, "mcpgodebug", statusFail},
+		"root":                            {func(h *host) { h.uid = 0 }, "user", statusWarn},
+		"no user ids":                     {func(h *host) { h.uid = -1 }, "user", statusSkip},
+		"secret in the environment":       {func(h *host) { h.environ = append(h.environ, "GITHUB_TOKEN=ghp_1") }, "environment", statusWarn},
+		"old kernel":                      {change("proc/sys/kernel/osrelease", "5.10.0-30-amd64"), "kernel", statusWarn},
+		"older kernel":                    {change("proc/sys/kernel/osrelease", "4.19.0"), "kernel", statusWarn},
+		"kernel without a version":        {change("proc/sys/kernel/osrelease", "unknown"), "kernel", statusSkip},
+		"no /proc":                        {change("proc/sys/kernel/osrelease", ""), "kernel", statusSkip},
+		"no user namespaces":              {without(sandbox.UserNamespace), "sandbox-user-namespace", statusWarn},
+		"user namespaces, and what stays": {without(sandbox.UserNamespace), "sandbox-seccomp", statusOK},
+		"weaker sandbox":                  {without(sandbox.LandlockFiles), "sandbox", statusWarn},
+		"no sandbox":                      {func(h *host) { h.sandbox, h.refusal = nil, errors.New("clone: refused") }, "sandbox", statusWarn},
+		"no sandbox, so no control":       {func(h *host) { h.sandbox, h.refusal = nil, errors.New("clone: refused") }, "sandbox-seccomp", statusSkip},
+		"control nobody reports":          {func(h *host) { h.sandbox.Controls = nil }, "sandbox-seccomp", statusSkip},
+		"hyper-threads for nobody":        {without(sandbox.CoreScheduling), "sandbox-core-scheduling", statusOK},
+		"processor that leaks":            {func(h *host) { h.exposure.StoreBypass = sandbox.SpeculationExposed }, "speculation", statusWarn},
+		"hyper-threads not kept apart":    {func(h *host) { h.exposure.SMT = "on" }, "speculation", statusWarn},
+		"not Linux":                       {func(h *host) { h.goos, h.sandbox = "plan9", nil }, "sandbox", statusSkip},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -139,7 +153,7 @@ func TestValuesOfVariablesAreNeverPrinted(t *testing.T) {
 		if strings.Contains(got, value) {
 			t.Errorf("a value is printed:\n%s", got)
 		}
-		if !strings.Contains(got, "A_TOKEN, B_SECRET") || !strings.Contains(got, "more") || len(got) > 8<<10 {
+		if !strings.Contains(got, "A_TOKEN, B_SECRET") || !strings.Contains(got, "more") || len(got) > 16<<10 {
 			t.Errorf("names are missing or without bound:\n%.2000s", got)
 		}
 	}
@@ -151,7 +165,7 @@ func TestValuesOfVariablesAreNeverPrinted(t *testing.T) {
 func TestNamesOfChecksAreUniqueAndSteady(t *testing.T) {
 	t.Parallel()
 	here, elsewhere := goodHost(), goodHost()
-	elsewhere.goos = "windows"
+	elsewhere.goos, elsewhere.sandbox = "windows", nil
 	a, b := examine(here), examine(elsewhere)
 	seen := make(map[string]bool)
 	for i, f := range a.Checks {
@@ -159,11 +173,8 @@ func TestNamesOfChecksAreUniqueAndSteady(t *testing.T) {
 			t.Errorf("%s occurs twice", f.Name)
 		}
 		seen[f.Name] = true
-		if b.Checks[i].Name != f.Name || b.Checks[i].NotUsedYet != f.NotUsedYet {
+		if b.Checks[i].Name != f.Name {
 			t.Errorf("check %d is %s here and %s on Windows", i, f.Name, b.Checks[i].Name)
-		}
-		if strings.HasPrefix(f.Name, "linux-") != f.NotUsedYet {
-			t.Errorf("%s: notUsedYet is %v", f.Name, f.NotUsedYet)
 		}
 	}
 }
@@ -191,11 +202,11 @@ func TestDoctorJSONIsWhatItsHelpSays(t *testing.T) {
 			}
 		}
 	}
-	members("report", len(top), 4, "schema", "ok", "counts", "checks")
+	members("report", len(top), 5, "schema", "ok", "counts", "checks", "sandbox")
 	members("counts", len(counts), 4, "ok, warn, fail, skip")
 	for _, c := range list {
 		f, _ := c.(map[string]any)
-		members("check", len(f), 5, "name", "status", "found", "remedy", "notUsedYet")
+		members("check", len(f), 4, "name", "status", "found", "remedy")
 	}
 }
 

@@ -66,7 +66,7 @@ func newProfileLearn(_ *app) *cobra.Command {
 			if err := os.WriteFile(output, raw, 0o600); err != nil {
 				return fmt.Errorf("writing the profile: %w", err)
 			}
-			return tell(cmd.ErrOrStderr(), output, profile, remarks)
+			return told(cmd.ErrOrStderr(), output, profile, remarks)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "profile.json", "file for the profile, which is overwritten")
@@ -87,8 +87,8 @@ func watch(ctx context.Context, args []string) (*learn.Seen, error) {
 	return learn.Run(ctx, path, args, &os.ProcAttr{Env: os.Environ(), Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
 }
 
-// tell says in a few lines what was learned; standard output belongs to the server.
-func tell(w io.Writer, output string, p sandbox.Profile, remarks []string) error {
+// told says in a few lines what was learned; standard output belongs to the server.
+func told(w io.Writer, output string, p sandbox.Profile, remarks []string) error {
 	var b bytes.Buffer
 	rows := []row{{"profile", shown(output, 500)}}
 	for _, list := range []struct {

@@ -22,6 +22,7 @@ var commands = []func(*app) *cobra.Command{
 	newSBOM,
 	newSign,
 	newStatus,
+	newTLS,
 	newThaw,
 	newVerify,
 	newVersion,

@@ -1,5 +1,7 @@
 package sandbox
 
+import "slices"
+
 // SystemPaths are what [Profile.System] adds, where they exist: links on merged systems
 // are kept as links. What lies below /etc is read only and never executed.
 func SystemPaths() []string {
@@ -9,3 +11,6 @@ func SystemPaths() []string {
 		"/etc/locale.alias", "/etc/mime.types", "/etc/pki/tls/certs", "/etc/protocols", "/etc/services", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/timezone",
 	}
 }
+
+// Controls returns all controls, in the order of a report.
+func Controls() []Control { return slices.Clone(everything) }
