@@ -36,3 +36,15 @@ type Peers interface {
 	// Watch is as of [Source].
 	Watch(ctx context.Context, changed func(), fault func(error)) error
 }
+
+// ACMETLS1 is the application protocol of the challenge TLS-ALPN-01 (RFC 8737).
+const ACMETLS1 = "acme-tls/1"
+
+// A Challenged is a Source whose authority asks for proof in handshakes with the
+// application protocol [ACMETLS1].
+type Challenged interface {
+	Source
+	// Challenge returns the certificate that answers, or nil if no challenge is pending for
+	// the name. It is safe for concurrent use.
+	Challenge(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
+}

@@ -1,0 +1,243 @@
+package https
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	healthPath   = "/healthz"
+	readyPath    = "/readyz"
+	metadataPath = "/.well-known/oauth-protected-resource"
+)
+
+// serveHTTP is the chain, outside in: recovery, health, the request line, Host and Origin,
+// and then what the path is for.
+func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	defer s.recovered()
+	if r.URL.Path == healthPath || r.URL.Path == readyPath {
+		s.health(w, r)
+		return
+	}
+	if f := s.checkTarget(r); f != nil {
+		s.refuse(w, r, f)
+		return
+	}
+	if (r.Method == http.MethodOptions || len(r.Header["Origin"]) > 0) && s.cors(w, r) {
+		return
+	}
+	switch path := r.URL.Path; {
+	case path == s.config.Path:
+		s.serve(w, r, s.streamable)
+	case path == s.config.SSEPath && s.config.SSE:
+		s.serve(w, r, s.serveSSE)
+	case path == metadataPath || strings.HasPrefix(path, metadataPath+"/"):
+		s.metadata(w, r)
+	case s.config.Handler != nil:
+		// The deadline of an earlier answer on this connection is not for this one.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // a recorder has none
+		s.config.Handler.ServeHTTP(w, r)
+	default:
+		notFound(w)
+	}
+}
+
+func notFound(w http.ResponseWriter) {
+	http.Error(w, http.StatusText(http.StatusNotFound), http.StatusNotFound)
+}
+
+// recovered keeps the panic of a handler of the application from ending more than its
+// request. The SDK's handlers are recovered by the guard.
+func (s *Server) recovered() {
+	switch p := recover(); p {
+	case nil:
+	case http.ErrAbortHandler: //nolint:errorlint // net/http compares it likewise
+		panic(p)
+	default:
+		s.log.Error("https: a panic while a request was served", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		panic(http.ErrAbortHandler) // the answer may have begun: cut it off
+	}
+}
+
+// checkTarget judges the request line and the headers that say whom the request is for and
+// who makes it.
+func (s *Server) checkTarget(r *http.Request) *refusal {
+	switch {
+	case !strings.HasPrefix(r.RequestURI, "/") || strings.HasPrefix(r.RequestURI, "//") || r.URL.RawPath != "" || r.URL.Host != "":
+		return refuse(http.StatusBadRequest, codeBadRequest.Deny("the target of the request is not a plain path"))
+	case s.limits.URI >= 0 && len(r.RequestURI) > s.limits.URI:
+		return refuse(http.StatusRequestURITooLong, codeTooLarge.Deny("the URL is too long"))
+	case !s.hosts.allow(r):
+		return refuse(http.StatusForbidden, codeBadHost.Deny("the server is not called by this name")).plainly()
+	case !s.origins.allow(r):
+		return refuse(http.StatusForbidden, codeBadOrigin.Deny("this origin may not call")).plainly()
+	}
+	return nil
+}
+
+// credentialParameters are names under which clients have put credentials into URLs.
+var credentialParameters = map[string]bool{
+	"access_token": true, "accesstoken": true, "token": true, "bearer": true, "bearer_token": true, "id_token": true,
+	"refresh_token": true, "authorization": true, "auth": true, "auth_token": true, "jwt": true, "api_key": true,
+	"apikey": true, "api-key": true, "key": true, "secret": true, "client_secret": true, "password": true, "assertion": true,
+}
+
+// checkQuery refuses a URL that holds a credential.
+func checkQuery(r *http.Request) *refusal {
+	if r.URL.RawQuery == "" {
+		return nil
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return refuse(http.StatusBadRequest, codeBadRequest.Deny("the query of the URL is malformed"))
+	}
+	for name := range query {
+		if credentialParameters[strings.ToLower(name)] {
+			f := refuse(http.StatusBadRequest, codeQueryToken.Deny("credentials do not belong into a URL"))
+			f.auth = &AuthError{Status: http.StatusBadRequest, Scheme: "Bearer", Code: "invalid_request", Description: "credentials do not belong into a URL"}
+			return f
+		}
+	}
+	return nil
+}
+
+// serve takes a request of the protocol to its endpoint: well-formed, while the server is
+// not shutting down, and under a principal.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, endpoint func(http.ResponseWriter, *http.Request, *caller) *refusal) {
+	f := s.checkRequest(r)
+	if f != nil {
+		s.refuse(w, r, f)
+		return
+	}
+	if !strings.Contains(s.methods(r.URL.Path), r.Method) {
+		w.Header().Set("Allow", s.methods(r.URL.Path))
+		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+		return
+	}
+	c, r, f := s.authenticate(r)
+	if f == nil {
+		f = endpoint(w, r, c)
+	}
+	if f != nil {
+		s.refuse(w, r, f)
+	}
+}
+
+// methods lists the methods of an endpoint.
+func (s *Server) methods(path string) string {
+	switch {
+	case path == s.config.Path && s.config.Legacy:
+		return "GET, POST, DELETE"
+	case path == s.config.Path:
+		return "POST"
+	case path == s.config.SSEPath && s.config.SSE:
+		return "GET, POST"
+	default:
+		return "GET, HEAD"
+	}
+}
+
+func (s *Server) checkRequest(r *http.Request) *refusal {
+	if f := checkQuery(r); f != nil {
+		return f
+	}
+	if s.draining.Load() {
+		return refuse(http.StatusServiceUnavailable, codeUnavailable.Deny("the server is shutting down").After(time.Second))
+	}
+	if name := unrepeated(r.Header); name != "" {
+		return refuse(http.StatusBadRequest, codeBadRequest.Deny("the header "+name+" is repeated"))
+	}
+	if r.Method != http.MethodPost {
+		return nil
+	}
+	if len(r.Header["Content-Encoding"]) > 0 {
+		return refuse(http.StatusUnsupportedMediaType, codeBadRequest.Deny("encoded bodies are not accepted"))
+	}
+	if types := r.Header["Content-Type"]; len(types) != 1 || !isJSON(types[0]) {
+		return refuse(http.StatusUnsupportedMediaType, codeBadRequest.Deny("the content type is not application/json"))
+	}
+	if s.limits.Body >= 0 && r.ContentLength > s.limits.Body {
+		return tooLong(s.limits.Body)
+	}
+	return nil
+}
+
+func tooLong(limit int64) *refusal {
+	return refuse(http.StatusRequestEntityTooLarge, codeTooLarge.Deny("the message is larger than "+strconv.FormatInt(limit, 10)+" bytes"))
+}
+
+// isJSON reports whether a content type is that of JSON, in the one encoding it has.
+func isJSON(value string) bool {
+	if value == "application/json" {
+		return true
+	}
+	kind, rest, has := strings.Cut(value, ";")
+	if !strings.EqualFold(strings.TrimSpace(kind), "application/json") {
+		return false
+	}
+	rest = strings.ToLower(strings.TrimSpace(rest))
+	return !has || rest == "charset=utf-8" || rest == `charset="utf-8"`
+}
+
+// health answers whether the process serves, and whether new work should come here. It
+// says nothing else, so that it needs neither name nor credentials.
+func (s *Server) health(w http.ResponseWriter, r *http.Request) {
+	w.Header()["Cache-Control"] = headerNoStore
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+	case r.URL.Path == readyPath && s.leaving.Load():
+		http.Error(w, "shutting down", http.StatusServiceUnavailable)
+	default:
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte("ok\n")) // the client may have left
+	}
+}
+
+// resource returns the URL of an endpoint by the name that the client used, which has
+// been checked.
+func (s *Server) resource(r *http.Request, path string) string {
+	return "https://" + plainHost(r.Host) + path
+}
+
+// metadataURL returns where the metadata of the endpoint of a request is; empty without
+// tokens.
+func (s *Server) metadataURL(r *http.Request) string {
+	if s.config.Tokens == nil {
+		return ""
+	}
+	return s.resource(r, metadataPath+r.URL.Path)
+}
+
+// metadata serves the protected resource metadata (RFC 9728), one document for each
+// endpoint and, at the root, that of Streamable HTTP.
+func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
+	path := strings.TrimPrefix(r.URL.Path, metadataPath)
+	switch {
+	case path == "" || path == s.config.Path:
+		path = s.config.Path
+	case path != s.config.SSEPath || !s.config.SSE:
+		notFound(w)
+		return
+	}
+	if s.config.Tokens == nil {
+		notFound(w)
+		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-cache")
+	h["X-Content-Type-Options"] = headerNosniff
+	_, _ = w.Write(s.config.Tokens.Metadata(s.resource(r, path))) // the client may have left
+}

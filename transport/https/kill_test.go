@@ -1,0 +1,377 @@
+package https
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mcpsec/mcpsec-go/internal/test/httpx"
+	"github.com/mcpsec/mcpsec-go/mcpsec"
+	"github.com/mcpsec/mcpsec-go/transport/https/internal/stream"
+	"github.com/mcpsec/mcpsec-go/transport/https/pki"
+)
+
+// initialized opens a session and returns its id.
+func (r *rig) initialized(token string) string {
+	r.Helper()
+	return r.peer(token).Open(r.T).Header.Get("Mcp-Session-Id")
+}
+
+const listenBody = `{"jsonrpc":"2.0","id":"l","method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},` + meta + `}}`
+
+const meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"x","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}`
+
+// streams are the ways to have a stream open: each returns what arrives on it.
+var streamsOf = map[string]func(r *rig, token string) *http.Response{
+	"session": func(r *rig, token string) *http.Response {
+		return r.open("GET", "/mcp", "", "Authorization", "Bearer "+token, "Mcp-Session-Id", r.initialized(token), "Mcp-Protocol-Version", "2025-11-25")
+	},
+	"HTTP+SSE": func(r *rig, token string) *http.Response {
+		return r.open("GET", "/sse", "", "Authorization", "Bearer "+token)
+	},
+	"listen": func(r *rig, token string) *http.Response {
+		return r.open("POST", "/mcp", listenBody, "Authorization", "Bearer "+token, "Mcp-Protocol-Version", "2026-07-28", "Mcp-Method", "subscriptions/listen")
+	},
+}
+
+func eachStream(t *testing.T, change func(*Config), test func(t *testing.T, r *rig, open func(token string) *http.Response)) {
+	t.Helper()
+	for name, open := range streamsOf {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, change)
+			test(t, r, func(token string) *http.Response {
+				res := open(r, token)
+				if res.StatusCode != http.StatusOK {
+					raw, _ := io.ReadAll(res.Body)
+					t.Fatalf("%d %s", res.StatusCode, raw)
+				}
+				return res
+			})
+		})
+	}
+}
+
+func of(subject string) func(mcpsec.Principal) bool {
+	return func(p mcpsec.Principal) bool { return p.Subject == subject }
+}
+
+// ended waits for the end of a stream, and returns what came before it.
+func ended(t *testing.T, body io.Reader) string {
+	t.Helper()
+	all := make(chan string, 1)
+	go func() { raw, _ := io.ReadAll(body); all <- string(raw) }()
+	select {
+	case text := <-all:
+		return text
+	case <-time.After(httpx.Patience):
+		t.Fatal("the stream does not end")
+		return ""
+	}
+}
+
+func TestKillSwitchEndsStreamsAtOnce(t *testing.T) {
+	t.Parallel()
+	eachStream(t, nil, func(t *testing.T, r *rig, open func(string) *http.Response) {
+		mallory, alice := open("mallory"), open("alice")
+		if n := r.server.Freeze(of("mallory"), "stolen laptop"); n == 0 {
+			t.Error("nothing was ended")
+		}
+		ended(t, mallory.Body)
+		if a := r.peer("mallory").As("x").CallTool(t, "look", nil); a.Status != http.StatusForbidden {
+			t.Errorf("a frozen principal is answered with %d", a.Status)
+		}
+		look(t, r.peer("alice").As("x").CallTool(t, "look", map[string]any{}))
+		until(t, "the end of the stream of mallory alone", func() bool { return r.server.streams.Count(stream.Stream) == 1 })
+		_ = alice.Body.Close()
+		r.server.Thaw()
+		look(t, r.peer("mallory").As("x").CallTool(t, "look", map[string]any{}))
+	})
+}
+
+func TestRevokedTokenEndsStreams(t *testing.T) {
+	t.Parallel()
+	eachStream(t, nil, func(t *testing.T, r *rig, open func(string) *http.Response) {
+		res := open("alice/stolen")
+		r.tokens.revoke("alice/stolen")
+		began := time.Now()
+		ended(t, res.Body)
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// A stream ends when its token does, after a warning, unless a new token is shown.
+func TestExpiredTokenEndsStreams(t *testing.T) {
+	t.Parallel()
+	eachStream(t, func(c *Config) { c.Limits.Warn = time.Hour }, func(t *testing.T, r *rig, open func(string) *http.Response) {
+		r.tokens.mu.Lock()
+		r.tokens.expires["alice/short"] = time.Now().Add(2 * time.Second)
+		r.tokens.mu.Unlock()
+		text := ended(t, open("alice/short").Body)
+		if !strings.Contains(text, ": credentials expire at ") || !strings.Contains(text, ": this stream ends: expired") {
+			t.Errorf("the stream held %q", text)
+		}
+	})
+}
+
+func TestFreshTokenKeepsStreams(t *testing.T) {
+	t.Parallel()
+	eachStream(t, nil, func(t *testing.T, r *rig, open func(string) *http.Response) {
+		soon := time.Now().Add(1500 * time.Millisecond)
+		r.tokens.mu.Lock()
+		r.tokens.expires["alice/old"] = soon
+		r.tokens.mu.Unlock()
+		res := open("alice/old")
+		in := lines(t, res.Body)
+		look(t, r.peer("alice/new").As("x").CallTool(t, "look", map[string]any{}))
+		until(t, "the time of the old token", func() bool { return time.Now().After(soon.Add(1200 * time.Millisecond)) })
+		if n := r.server.streams.Count(stream.Stream); n != 1 {
+			t.Errorf("%d streams are open", n)
+		}
+		_ = res.Body.Close()
+		for range in { //nolint:revive // to its end
+		}
+	})
+}
+
+// The kill switch cancels calls in every revision; it does not wait for their handlers.
+func TestKillSwitchCancelsCalls(t *testing.T) {
+	t.Parallel()
+	for _, current := range []bool{false, true} {
+		r := newRig(t, nil)
+		p := r.peer("mallory")
+		if p = p.As("x"); !current {
+			p = r.peer("mallory").Open(t)
+		}
+		leave := p.Abandon(t, "tools/call", map[string]any{"name": "park", "arguments": map[string]any{}})
+		ctx := <-r.parked
+		if ctx.Err() != nil {
+			t.Fatal("cancelled too early")
+		}
+		r.server.End(of("mallory"), "test")
+		select {
+		case <-ctx.Done():
+		case <-time.After(httpx.Patience):
+			t.Errorf("current=%t: the handler runs on", current)
+		}
+		leave()
+		until(t, "the call's end", func() bool { return r.server.streams.Count(stream.Call) == 0 })
+	}
+}
+
+// Edge 36: in the current revision a client that leaves cancels its call; in earlier ones
+// the call goes on, but not for longer than it may.
+func TestDisconnect(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	leave := r.peer("alice").As("x").Abandon(t, "tools/call", map[string]any{"name": "park", "arguments": map[string]any{}})
+	ctx := <-r.parked
+	leave()
+	select {
+	case <-ctx.Done():
+	case <-time.After(httpx.Patience):
+		t.Error("the current revision: the handler runs on")
+	}
+	leave = r.peer("alice").Open(t).Abandon(t, "tools/call", map[string]any{"name": "park", "arguments": map[string]any{}})
+	ctx = <-r.parked
+	leave()
+	look(t, r.peer("alice").As("x").CallTool(t, "look", map[string]any{}))
+	if ctx.Err() != nil {
+		t.Error("an earlier revision: the call was cancelled")
+	}
+	if n := r.server.streams.Count(stream.Call); n != 1 {
+		t.Errorf("%d calls are counted, though one is under way", n)
+	}
+	close(r.free)
+	until(t, "the call's end", func() bool { return r.server.streams.Count(stream.Call) == 0 })
+}
+
+func TestCallDeadline(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *Config) { c.Limits.Call = 50 * time.Millisecond })
+	for _, p := range []*httpx.Peer{r.peer("alice").As("x"), r.peer("alice").Open(t)} {
+		p.CallTool(t, "park", map[string]any{})
+		ctx := <-r.parked
+		if ctx.Err() == nil {
+			t.Error("the handler runs on")
+		}
+	}
+}
+
+// Edges 37 to 39: a handler that waits, a reader that does not read and open streams do
+// not keep a server from ending.
+func TestShutdownEnds(t *testing.T) {
+	t.Parallel()
+	eachStream(t, nil, func(t *testing.T, r *rig, open func(string) *http.Response) {
+		res := open("alice")
+		r.peer("alice").Open(t).Abandon(t, "tools/call", map[string]any{"name": "park", "arguments": map[string]any{}})
+		<-r.parked
+		ready := func() int { return r.do("GET", "/readyz", "").Status }
+		if got := ready(); got != http.StatusOK {
+			t.Errorf("ready: %d", got)
+		}
+		began := time.Now()
+		r.end()
+		if text := ended(t, res.Body); !strings.Contains(text, "retry: 1000\n: this stream ends: shutdown") {
+			t.Errorf("the stream held %q", text)
+		}
+		err := <-r.served
+		r.served <- err
+		if !errors.Is(err, ErrCutOff) {
+			t.Errorf("a call was cut off, and Serve returned %v", err)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if !r.open0() {
+			t.Error("something is still open")
+		}
+	})
+}
+
+func TestShutdownWaitsForCalls(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *Config) { c.Limits.Drain = httpx.Patience })
+	answers := make(chan *httpx.Answer, 1)
+	p := r.peer("alice").As("x")
+	go func() { answers <- p.CallTool(t, "park", map[string]any{}) }()
+	<-r.parked
+	r.end()
+	until(t, "draining", r.server.leaving.Load)
+	close(r.free)
+	if got := look(t, <-answers); got != "freed" {
+		t.Errorf("answered %q", got)
+	}
+	err := <-r.served
+	r.served <- err
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// Edge 38: a reader that does not read is cut off, and nobody else.
+func TestSlowReader(t *testing.T) {
+	t.Parallel()
+	for _, proto := range []string{"http/1.1", "h2"} {
+		t.Run(proto, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, func(c *Config) { c.Limits.Write = 300 * time.Millisecond })
+			if proto == "http/1.1" {
+				r.client.Transport.(*http.Transport).TLSClientConfig.NextProtos = []string{proto}
+				r.client.Transport.(*http.Transport).ForceAttemptHTTP2 = false
+			}
+			p := r.peer("alice").As("x")
+			body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"look","arguments":{"size":12000000},` + meta + `}}`
+			slow := r.open("POST", "/mcp", body, "Authorization", "Bearer slow", "Mcp-Protocol-Version", "2026-07-28", "Mcp-Method", "tools/call", "Mcp-Name", "look")
+			r.client = r.httpClient("")
+			p.HTTP = r.client
+			look(t, p.CallTool(t, "look", map[string]any{}))
+			until(t, "the end of the slow one", func() bool { return r.server.streams.Count(stream.Call) == 0 })
+			raw, err := io.ReadAll(slow.Body)
+			if err == nil {
+				t.Errorf("the slow reader got all %d bytes", len(raw))
+			}
+		})
+	}
+}
+
+func TestIdleSessionEnds(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *Config) { c.Limits.Idle = time.Second })
+	p := r.peer("alice").Open(t)
+	until(t, "the session's end", r.open0)
+	if a := p.CallTool(t, "look", nil); a.Status != http.StatusNotFound {
+		t.Errorf("answered %d %s", a.Status, a.Body)
+	}
+	until(t, "the SDK's session's end", func() bool {
+		for range r.mcp.Sessions() {
+			return false
+		}
+		return true
+	})
+}
+
+func TestDeleteEndsSession(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	p := r.peer("alice").Open(t)
+	p.Abandon(t, "tools/call", map[string]any{"name": "park", "arguments": map[string]any{}})
+	ctx := <-r.parked
+	id := p.Header.Get("Mcp-Session-Id")
+	if a := r.do("DELETE", "/mcp", "", "Authorization", "Bearer mallory", "Mcp-Session-Id", id); a.Status != http.StatusNotFound {
+		t.Errorf("somebody else is answered with %d", a.Status)
+	}
+	if a := r.do("DELETE", "/mcp", "", "Authorization", "Bearer alice", "Mcp-Session-Id", id); a.Status != http.StatusNoContent {
+		t.Errorf("answered %d", a.Status)
+	}
+	<-ctx.Done()
+	until(t, "the session's end", r.open0)
+}
+
+// A certificate that is no longer accepted ends what was opened with it, and requests on
+// the connection that is still there.
+func TestCertificateNoLongerAccepted(t *testing.T) {
+	t.Parallel()
+	for name, open := range streamsOf {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			judge := &judge{changed: make(chan func(), 1)}
+			r := newRig(t, func(c *Config) { c.Tokens, c.Clients, c.Peers = nil, c.Certificates.(pki.Authorities), judge })
+			r.client = r.httpClient("alice")
+			res := open(r, "none")
+			if res.StatusCode != http.StatusOK {
+				t.Fatal(res.Status)
+			}
+			judge.refuse()
+			began := time.Now()
+			ended(t, res.Body)
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			p := r.peer("")
+			if got, err := p.HTTP.Get("https://" + r.addr + "/sse"); err == nil {
+				_ = got.Body.Close()
+				if got.StatusCode != http.StatusForbidden {
+					t.Errorf("answered %d", got.StatusCode)
+				}
+			}
+		})
+	}
+}
+
+// A judge is pki.Peers that changes its mind.
+type judge struct {
+	tokens
+	no      bool
+	changed chan func()
+}
+
+func (j *judge) refuse() {
+	j.mu.Lock()
+	j.no = true
+	j.mu.Unlock()
+	(<-j.changed)()
+}
+
+func (j *judge) Watch(ctx context.Context, changed func(), _ func(error)) error {
+	j.changed <- changed
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// Accept accepts until it refuses.
+func (j *judge) Accept([]*x509.Certificate) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.no {
+		return errFrozen
+	}
+	return nil
+}

@@ -1,0 +1,283 @@
+package https
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mcpsec/mcpsec-go/transport/https/internal/stream"
+)
+
+var (
+	errEnded  = errors.New("https: the response has ended")
+	errResult = errors.New("https: the answer is larger than Limits.Result")
+)
+
+// past is a deadline that has passed.
+var past = time.Unix(1, 0)
+
+// A response is what the server and the SDK write an answer to. Each write has a deadline
+// of its own, comments go between events, and the registry can end it at any time. It does
+// not unwrap: nobody inside may change deadlines.
+type response struct {
+	server *Server
+	w      http.ResponseWriter
+	ctl    *http.ResponseController
+	conn   *connection // nil behind a listener that is not ours
+	http2  bool
+	begun  time.Time
+	cancel context.CancelFunc
+	hooks  hooks
+
+	head   http.Header // of the SDK, until it is sent
+	ended  atomic.Bool
+	beats  atomic.Bool  // a comment is under way
+	silent atomic.Bool  // no comments: the answer is not to be begun early
+	wrote  atomic.Int64 // when, in Unix nanoseconds
+
+	mu     sync.Mutex // one writer at a time
+	status int        // 0 until the header is sent
+	events bool       // the answer is an event stream
+	early  bool       // which was begun by a comment
+	size   int64      // of what is no event stream
+
+	life sync.Mutex
+	over bool // the handler has returned: the connection may serve another request
+}
+
+// hooks are told of what passes. They may be nil, and are called under the response's lock.
+type hooks struct {
+	header func(code int, h http.Header)
+	event  func(data []byte)
+}
+
+// newResponse returns a response whose end cancels a context.
+func (s *Server) newResponse(w http.ResponseWriter, r *http.Request, cancel context.CancelFunc) *response {
+	now := s.now()
+	p := &response{
+		server: s, w: w, ctl: http.NewResponseController(w), conn: connectionOf(r), http2: r.ProtoMajor == 2,
+		begun: now, cancel: cancel, head: make(http.Header, 8),
+	}
+	p.wrote.Store(now.UnixNano())
+	return p
+}
+
+// Header returns the header that will be sent.
+func (p *response) Header() http.Header { return p.head }
+
+// WriteHeader sends the header.
+func (p *response) WriteHeader(code int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.writeHeader(code)
+}
+
+func (p *response) writeHeader(code int) {
+	if p.status != 0 || p.ended.Load() {
+		return
+	}
+	p.status = code
+	if p.hooks.header != nil {
+		p.hooks.header(code, p.head)
+	}
+	h := p.w.Header()
+	maps.Copy(h, p.head)
+	p.events = len(h["Content-Type"]) == 1 && h["Content-Type"][0] == "text/event-stream"
+	if p.events {
+		h["X-Accel-Buffering"] = headerNo
+	}
+	h["Cache-Control"] = headerNoStore
+	h["X-Content-Type-Options"] = headerNosniff
+	p.w.WriteHeader(code)
+}
+
+// Values that all answers share.
+var (
+	headerNo      = []string{"no"}
+	headerNoStore = []string{"no-store, no-transform"}
+	headerNosniff = []string{"nosniff"}
+	headerEvents  = []string{"text/event-stream"}
+)
+
+// Write writes an answer, or one event of a stream.
+func (p *response) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended.Load() {
+		return 0, errEnded
+	}
+	p.writeHeader(http.StatusOK)
+	if p.hooks.event != nil {
+		p.hooks.event(b)
+	}
+	out := b
+	if p.early && !bytes.HasPrefix(b, []byte("event:")) && !bytes.HasPrefix(b, []byte("data:")) && !bytes.HasPrefix(b, []byte(":")) {
+		out = event("message", b) // an answer that was not to be an event
+	}
+	limit := p.server.limits.Result
+	switch {
+	case limit < 0:
+	case !p.events:
+		if p.size += int64(len(b)); p.size > limit {
+			p.cancel()
+			return 0, errResult
+		}
+	case int64(len(out)) > limit:
+		if out = p.server.tooLarge(out); out == nil {
+			return len(b), nil // a notification that nobody waits for
+		}
+	}
+	if err := p.send(out, p.server.limits.Write); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// send writes under a deadline. The lock is held.
+func (p *response) send(b []byte, within time.Duration) error {
+	now := time.Now() // deadlines are those of the operating system
+	if within > 0 {
+		_ = p.ctl.SetWriteDeadline(now.Add(within)) // a recorder in a test has none
+	}
+	_, err := p.w.Write(b)
+	if err == nil && p.events {
+		err = p.ctl.Flush()
+	}
+	if within > 0 && p.http2 {
+		_ = p.ctl.SetWriteDeadline(time.Time{}) // it would end an idle stream
+	}
+	p.wrote.Store(p.server.now().UnixNano())
+	if err != nil {
+		if p.ended.CompareAndSwap(false, true) && within > 0 && time.Since(now) >= within {
+			p.server.log.Debug("a reader is too slow", "cause", stream.Slow.String())
+		}
+		p.cancel()
+	}
+	return err
+}
+
+// FlushError sends what was written. Events have been sent already.
+func (p *response) FlushError() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.ended.Load():
+		return errEnded
+	case p.events && p.size == 0 && p.status != 0:
+		return nil
+	}
+	p.writeHeader(http.StatusOK)
+	return p.ctl.Flush()
+}
+
+// finish is called when the handler returns. Nothing touches the connection after it.
+func (p *response) finish() {
+	p.ended.Store(true)
+	p.mu.Lock() // a comment may be on its way, under a deadline
+	defer p.mu.Unlock()
+	p.life.Lock()
+	defer p.life.Unlock()
+	p.over = true
+	if within := p.server.limits.Write; within > 0 && !p.http2 {
+		_ = p.ctl.SetWriteDeadline(time.Now().Add(within)) // for what is still to be flushed
+	}
+}
+
+// End begins the end, as of [stream.Target].
+func (p *response) End(cause stream.Cause) {
+	if !cause.Gentle() {
+		p.ended.Store(true)
+		p.cancel()
+		p.Kill()
+		return
+	}
+	goodbye := ": this stream ends: " + cause.String() + "\n\n"
+	if cause == stream.Shutdown {
+		goodbye = "retry: 1000\n" + goodbye
+	}
+	said := p.server.later(func() {
+		if p.mu.TryLock() {
+			if p.events && !p.ended.Load() {
+				_ = p.send([]byte(goodbye), grace) // it ends in any case
+			}
+			p.ended.Store(true)
+			p.mu.Unlock()
+		}
+		p.cancel()
+	})
+	if !said {
+		p.cancel()
+	}
+}
+
+// Kill cuts the response off: the writer that waits for a reader returns at once.
+func (p *response) Kill() {
+	p.cancel()
+	p.life.Lock()
+	defer p.life.Unlock()
+	if p.over {
+		return
+	}
+	p.ended.Store(true)
+	_ = p.ctl.SetReadDeadline(past)
+	_ = p.ctl.SetWriteDeadline(past)
+	if p.conn != nil && !p.http2 {
+		p.conn.cut() // the handler may not return soon
+	}
+}
+
+// Warn tells a client when its credentials expire.
+func (p *response) Warn(at time.Time) {
+	p.comment(fmt.Sprintf(": credentials expire at %s: send a request with fresh ones to keep this stream\n\n", at.UTC().Format(time.RFC3339)))
+}
+
+// Beat sends a comment if nothing was sent for a while.
+func (p *response) Beat(now time.Time) {
+	every := p.server.limits.KeepAlive
+	if every > 0 && now.UnixNano()-p.wrote.Load() >= int64(every) {
+		p.comment(":\n\n")
+	}
+}
+
+// comment sends a comment in the background. Who is writing needs none.
+func (p *response) comment(text string) {
+	if p.silent.Load() || !p.beats.CompareAndSwap(false, true) {
+		return
+	}
+	if !p.server.later(func() {
+		defer p.beats.Store(false)
+		if !p.mu.TryLock() {
+			return
+		}
+		defer p.mu.Unlock()
+		if p.ended.Load() {
+			return
+		}
+		if p.status == 0 {
+			// A call that takes long: the answer begins now, as an event stream.
+			p.early, p.status, p.events = true, http.StatusOK, true
+			h := p.w.Header()
+			h["Content-Type"], h["X-Accel-Buffering"] = headerEvents, headerNo
+			h["Cache-Control"], h["X-Content-Type-Options"] = headerNoStore, headerNosniff
+			p.w.WriteHeader(http.StatusOK)
+		}
+		if p.events {
+			_ = p.send([]byte(text), p.server.limits.Write) // which ends the response if it fails
+		}
+	}) {
+		p.beats.Store(false)
+	}
+}
+
+// event encodes one event of a stream.
+func event(name string, data []byte) []byte {
+	b := make([]byte, 0, len(name)+len(data)+16)
+	b = append(append(append(b, "event: "...), name...), "\ndata: "...)
+	return append(append(b, data...), "\n\n"...)
+}

@@ -1,0 +1,189 @@
+package https
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/mcpsec/mcpsec-go/transport/https/internal/stream"
+)
+
+const (
+	// readHeader bounds a TLS handshake and the header of a request.
+	readHeader = 5 * time.Second
+	// lastWait is for what was cancelled to return at the end of a shutdown.
+	lastWait = 2 * time.Second
+)
+
+// ErrCutOff is returned by [Server.Shutdown] and [Server.Serve] if something did not end
+// in time: calls were cut off, or a handler still runs that does not heed its context.
+var ErrCutOff = errors.New("https: not everything ended in time, and was cut off")
+
+func (s *Server) listenAndServe(ctx context.Context, addr string) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("https: %w", err)
+	}
+	return s.Serve(ctx, l)
+}
+
+// Serve serves TLS on a listener, which it closes, until ctx ends; then it shuts down as
+// [Server.Shutdown] does, within Limits.Drain. It returns nil after an orderly end,
+// ErrCutOff if something was cut off, and otherwise why the listener broke.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	if s.leaving.Load() {
+		_ = l.Close() // nothing was accepted
+		return http.ErrServerClosed
+	}
+	s.background()
+	n := &serving{Server: s.newHTTPServer(), listener: l, done: make(chan struct{})}
+	n.ConnState = n.arrivals.track
+	s.mu.Lock()
+	s.servers[n] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.servers, n)
+		s.mu.Unlock()
+	}()
+	var broken error
+	go func() {
+		defer close(n.done)
+		broken = n.ServeTLS(limitListener(l, s.limits.Conns, s.limits.ConnsPer, nil), "", "")
+	}()
+	select {
+	case <-n.done:
+		if s.leaving.Load() {
+			return nil // by Shutdown, which says how it went
+		}
+		return errors.Join(fmt.Errorf("https: %w", broken), s.Shutdown(context.WithoutCancel(ctx)))
+	case <-ctx.Done():
+		return s.Shutdown(context.WithoutCancel(ctx))
+	}
+}
+
+// A serving is one listener that is served.
+type serving struct {
+	*http.Server
+
+	listener net.Listener
+	arrivals arrivals
+	done     chan struct{} // closed when no more connections are accepted
+}
+
+func (s *Server) newHTTPServer() *http.Server {
+	l := s.limits
+	srv := &http.Server{
+		Handler:           http.HandlerFunc(s.serveHTTP),
+		TLSConfig:         s.gate.config(),
+		ReadHeaderTimeout: readHeader,
+		ReadTimeout:       max(l.Read, 0),
+		IdleTimeout:       max(l.Idle, 0),
+		MaxHeaderBytes:    l.Header,
+		ConnContext:       withConnection,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // strangers cause it
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          l.HTTP2Streams,
+			MaxReceiveBufferPerConnection: 256 << 10,
+			MaxReceiveBufferPerStream:     64 << 10,
+			SendPingTimeout:               30 * time.Second,
+			PingTimeout:                   15 * time.Second,
+		},
+	}
+	if l.Write > 0 {
+		srv.HTTP2.WriteByteTimeout = l.Write
+	}
+	return srv
+}
+
+// Shutdown ends the server in order: it reports that it is not ready and accepts no more
+// connections; answers the first request of those that have just come; takes no more
+// requests; tells open streams to connect again, elsewhere; waits for calls under way, at
+// most for Limits.Drain or until ctx ends; cancels and cuts off what is left; ends
+// sessions, connections, and what runs in the background. It returns ErrCutOff if it had
+// to cut anything off. A handler that does not heed its context runs on: nothing can end
+// it, but nothing waits for it.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.leaving.Store(true)
+	if s.limits.Drain >= 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.limits.Drain)
+		defer cancel()
+	}
+	s.settle(ctx)
+	s.draining.Store(true)
+	closing, closed := context.WithCancel(context.WithoutCancel(ctx))
+	defer closed()
+	for _, n := range s.listeners() {
+		n.SetKeepAlivesEnabled(false)
+		s.spawn(func() { _ = n.Shutdown(closing) }) // it waits for the connections there are
+	}
+	cut := !s.drain(ctx)
+	s.streams.Close(stream.Call, stream.Session)
+	s.streams.Kill()
+	for _, n := range s.listeners() {
+		_ = n.Close() // which has nothing to say that Serve does not
+	}
+	closed()
+	s.stop()
+	last := time.NewTimer(lastWait)
+	defer last.Stop()
+	select {
+	case <-s.settled():
+	case <-last.C:
+		cut = true
+	}
+	if cut {
+		return ErrCutOff
+	}
+	return nil
+}
+
+// settle closes the listeners and waits for what they had accepted: whoever was let in is
+// answered once.
+func (s *Server) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, readHeader)
+	defer cancel()
+	all := s.listeners()
+	for _, n := range all {
+		_ = n.listener.Close() // it serves no more in any case
+	}
+	for _, n := range all {
+		select {
+		case <-n.done:
+			n.arrivals.settle(ctx)
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (s *Server) listeners() []*serving {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*serving, 0, len(s.servers))
+	for n := range s.servers {
+		all = append(all, n)
+	}
+	return all
+}
+
+// drain waits for calls and streams to end; false if they do not.
+func (s *Server) drain(ctx context.Context) bool {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s.streams.Close(stream.Stream) // those that waited for their calls
+		if s.streams.Count(stream.Call) == 0 && s.streams.Count(stream.Stream) == 0 && s.streams.Count(stream.Reading) == 0 {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,270 @@
+package https
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mcpsec/mcpsec-go/mcpsec"
+	"github.com/mcpsec/mcpsec-go/transport/https/internal/stream"
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// An eventSession is a session over HTTP+SSE, the transport of revision 2024-11-05: a
+// stream that a GET opens, and messages that are posted to it. Both belong to the
+// principal that opened it. It is the transport and the connection that the SDK sees.
+type eventSession struct {
+	server *Server
+	key    string // of the principal
+	url    string // where messages are posted
+	out    *response
+	open   *stream.Entry // as a session
+	live   *stream.Entry // as a stream
+	queue  chan inbound
+	done   chan struct{}
+	close  func()
+
+	ctx    context.Context //nolint:containedctx // of all calls of the session
+	cancel context.CancelFunc
+
+	reading context.Context //nolint:containedctx // of the request that was read last; the reader's own
+
+	backlog backlog
+
+	mu       sync.Mutex
+	calls    map[jsonrpc.ID]*eventCall
+	probed   jsonrpc.ID    // of the probe under way
+	answered chan struct{} // closed when it is answered
+}
+
+// inbound is a message on its way, and the context of the request that brought it.
+type inbound struct {
+	message jsonrpc.Message
+	ctx     context.Context //nolint:containedctx // it travels with the message
+}
+
+// queued is how many messages wait for the SDK to read them.
+const queued = 64
+
+// An eventCall is a call under way over HTTP+SSE.
+type eventCall struct {
+	entry  *stream.Entry
+	mark   uint64 // of the backlog
+	cancel context.CancelFunc
+}
+
+// End cancels the call, as of [stream.Target].
+func (c *eventCall) End(stream.Cause) { c.cancel() }
+
+// Kill is of [stream.Target].
+func (c *eventCall) Kill() { c.cancel() }
+
+// Warn is of [stream.Target].
+func (*eventCall) Warn(time.Time) {}
+
+// Beat is of [stream.Target].
+func (*eventCall) Beat(time.Time) {}
+
+// An eventStream is the response of a session, which the answers to its calls go to.
+type eventStream struct {
+	*response
+
+	session *eventSession
+}
+
+// Busy reports whether answers are still to come, as of [stream.Busy].
+func (e eventStream) Busy() bool {
+	e.session.mu.Lock()
+	defer e.session.mu.Unlock()
+	return len(e.session.calls) > 0
+}
+
+const sessionParameter = "sessionid"
+
+// serveSSE serves the endpoint of HTTP+SSE.
+func (s *Server) serveSSE(w http.ResponseWriter, r *http.Request, c *caller) *refusal {
+	if r.Method == http.MethodPost {
+		return s.postEvent(w, r, c)
+	}
+	if r.URL.RawQuery != "" {
+		return refuse(http.StatusBadRequest, codeBadRequest.Deny("the URL of the stream has a query"))
+	}
+	if accept := r.Header.Get("Accept"); accept != "" && !strings.Contains(accept, "text/event-stream") && !strings.Contains(accept, "*/*") {
+		return refuse(http.StatusNotAcceptable, codeBadRequest.Deny("the client does not accept text/event-stream"))
+	}
+	id := rand.Text()
+	n := &eventSession{
+		server: s, key: c.holder.Key, url: s.config.SSEPath + "?" + sessionParameter + "=" + id,
+		queue: make(chan inbound, queued), done: make(chan struct{}), calls: make(map[jsonrpc.ID]*eventCall),
+	}
+	n.close = sync.OnceFunc(func() { close(n.done) })
+	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	n.out = s.newResponse(w, r, cancel)
+	var err error
+	if n.open, err = s.streams.Enter(stream.Session, c.holder, n); err != nil {
+		n.cancel()
+		return s.full(err, "Limits.SessionsPer", "Limits.Sessions")
+	}
+	if n.live, err = s.streams.Enter(stream.Stream, c.holder, eventStream{n.out, n}); err != nil {
+		n.cancel()
+		n.open.Leave()
+		return s.full(err, "Limits.StreamsPer", "Limits.Streams")
+	}
+	defer n.live.Leave()
+	defer n.out.finish()
+	n.out.head["Content-Type"] = headerEvents
+	s.events.Store(id, n)
+	transport := s.config.Guard.Transport(n, mcpsec.Peer{Caller: &c.holder.Principal, Addr: r.RemoteAddr, Transport: "http"})
+	session, err := s.config.Server.Connect(n.ctx, transport, nil)
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case <-n.done:
+		}
+	} else {
+		s.log.Error("https: a session over HTTP+SSE cannot be opened", "error", err)
+	}
+	s.events.Delete(id)
+	n.close()
+	n.cancel()
+	s.spawn(func() {
+		if session != nil {
+			_ = session.Close() // it waits for the handlers, and may have ended by itself
+		}
+		n.leave()
+	})
+	return nil
+}
+
+// postEvent takes a message for a session.
+func (s *Server) postEvent(w http.ResponseWriter, r *http.Request, c *caller) *refusal {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if ids := query[sessionParameter]; err != nil || len(query) != 1 || len(ids) != 1 {
+		return refuse(http.StatusBadRequest, codeSession.Deny("the URL does not name one session"))
+	}
+	held, _ := s.events.Load(query.Get(sessionParameter))
+	n, ok := held.(*eventSession)
+	if !ok || n.key != c.holder.Key {
+		return refuse(http.StatusNotFound, codeSession.Deny("session not found"))
+	}
+	n.open.Renew(c.holder)
+	n.live.Renew(c.holder)
+	body, f := s.readBody(w, r, c)
+	if f != nil {
+		return f
+	}
+	m, f := s.readMessage(body)
+	if f == nil {
+		f = s.permit(c, m)
+	}
+	if f != nil {
+		return f
+	}
+	if f := n.take(r, c, m); f != nil {
+		return f.of(m)
+	}
+	w.Header()["Cache-Control"] = headerNoStore
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// take queues a message.
+func (n *eventSession) take(r *http.Request, c *caller, m *mcpsec.Message) *refusal {
+	s := n.server
+	if !m.IsCall() {
+		if !m.IsAnswer() && !n.backlog.admit(func() bool { return n.probe(r) }) {
+			return s.backlogged(m)
+		}
+		return n.push(r, m, n.ctx) // it ends with the session
+	}
+	var end context.Context
+	var cancel context.CancelFunc
+	if s.limits.Call > 0 {
+		end, cancel = context.WithTimeout(n.ctx, s.limits.Call)
+	} else {
+		end, cancel = context.WithCancel(n.ctx)
+	}
+	f := n.begin(c, m, cancel)
+	if f != nil {
+		cancel()
+		return f
+	}
+	if f = n.push(r, m, end); f != nil {
+		n.end(m.ID)
+	}
+	return f
+}
+
+// push queues a message, whose call ends with a context.
+func (n *eventSession) push(r *http.Request, m *mcpsec.Message, end context.Context) *refusal {
+	message, err := jsonrpc.DecodeMessage(m.Bytes())
+	if err != nil {
+		return refuse(http.StatusBadRequest, codeMalformed.Deny("no JSON-RPC message").Because(err))
+	}
+	ctx := mcpsec.WithEnd(context.WithoutCancel(r.Context()), end)
+	if req, ok := message.(*jsonrpc.Request); ok {
+		req.Extra = &mcp.RequestExtra{TokenInfo: auth.TokenInfoFromContext(ctx), Header: innerHeader(r.Header, false)}
+	}
+	select {
+	case <-n.done:
+		return refuse(http.StatusNotFound, codeSession.Deny("session not found"))
+	case n.queue <- inbound{message, ctx}:
+		return nil
+	default:
+		return n.server.full(stream.ErrFull, "messages that wait in one session", "")
+	}
+}
+
+// begin registers a call until it is answered.
+func (n *eventSession) begin(c *caller, m *mcpsec.Message, cancel context.CancelFunc) *refusal {
+	call := &eventCall{cancel: cancel, mark: n.backlog.mark()}
+	entry, err := n.server.streams.Enter(stream.Call, c.holder, call)
+	if err != nil {
+		return n.server.full(err, "Limits.CallsPer", "Limits.Calls")
+	}
+	call.entry = entry
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.calls == nil || n.calls[m.ID] != nil {
+		entry.Leave()
+		return refuse(http.StatusBadRequest, codeMalformed.Deny("the request id is in use"))
+	}
+	n.calls[m.ID] = call
+	return nil
+}
+
+// end forgets a call that was answered.
+func (n *eventSession) end(id jsonrpc.ID) {
+	if !id.IsValid() {
+		return
+	}
+	n.mu.Lock()
+	call := n.calls[id]
+	delete(n.calls, id)
+	n.mu.Unlock()
+	if call != nil {
+		call.entry.Leave()
+		call.cancel()
+	}
+}
+
+// leave gives back what the session held.
+func (n *eventSession) leave() {
+	n.mu.Lock()
+	calls := n.calls
+	n.calls = nil
+	n.mu.Unlock()
+	for _, call := range calls {
+		call.entry.Leave()
+		call.cancel()
+	}
+	n.open.Leave()
+}

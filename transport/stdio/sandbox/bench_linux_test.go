@@ -1,0 +1,174 @@
+//go:build linux && (amd64 || arm64)
+
+package sandbox
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mcpsec/mcpsec-go/internal/test/asuser"
+)
+
+const targetVariable = "MCPSEC_TEST_TARGET"
+
+// target is a program that ends at once, linked statically: it measures nothing but the
+// start of it.
+func target(tb testing.TB) string {
+	tb.Helper()
+	if path := os.Getenv(targetVariable); path != "" {
+		return path
+	}
+	dir := asuser.Dir(tb)
+	source, path := filepath.Join(dir, "end.go"), filepath.Join(dir, "end")
+	text, build := "package main\n\nfunc main() {}\n", []string{"go", "build", "-ldflags=-s -w", "-o", path, source}
+	if gcc, err := exec.LookPath("gcc"); err == nil {
+		source = filepath.Join(dir, "end.c")
+		text, build = "int main(void) { return 0; }\n", []string{gcc, "-static", "-O2", "-o", path, source}
+	}
+	if err := os.WriteFile(source, []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	cmd := exec.CommandContext(tb.Context(), build[0], build[1:]...) //nolint:gosec // the test's own
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("%v\n%s", err, out)
+	}
+	if err := os.Chmod(path, 0o755); err != nil { //nolint:gosec // for the ordinary user
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// ended starts a command and waits for its end.
+func ended(tb testing.TB, c *Command) {
+	tb.Helper()
+	p, err := Start(tb.Context(), c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if state, err := p.Wait(); err != nil || !state.Success() {
+		tb.Fatalf("%v, %v", state, err)
+	}
+}
+
+// bubblewrap is the command line that shows a program the same as a profile does.
+func bubblewrap(tb testing.TB, c *Command) []string {
+	tb.Helper()
+	program, err := exec.LookPath("bwrap")
+	if err != nil {
+		tb.Log("without bubblewrap, which is not installed: apt install bubblewrap")
+		return nil
+	}
+	v, err := newView(c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	args := []string{program, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"}
+	for _, e := range v.entries {
+		args = append(args, "--ro-bind", e.source, e.target)
+	}
+	for _, l := range v.links {
+		args = append(args, "--symlink", l.to, l.at)
+	}
+	return append(args, "--remount-ro", "/", "--chdir", "/tmp", c.Path)
+}
+
+// interleaved runs each function n times, in turn, and returns the medians.
+func interleaved(n int, runs ...func()) []time.Duration {
+	took := make([][]time.Duration, len(runs))
+	for range n {
+		for i, run := range runs {
+			start := time.Now()
+			run()
+			took[i] = append(took[i], time.Since(start))
+		}
+	}
+	medians := make([]time.Duration, len(runs))
+	for i := range took {
+		slices.Sort(took[i])
+		medians[i] = took[i][n/2]
+	}
+	return medians
+}
+
+// asUser runs a benchmark again as an ordinary user, and reports whether it did.
+func asUser(b *testing.B) bool {
+	b.Helper()
+	if os.Getuid() != 0 {
+		return false
+	}
+	dir := asuser.Dir(b)
+	cmd := exec.CommandContext(b.Context(), asuser.Copy(b, dir, "/proc/self/exe"), "-test.run=^$", "-test.benchtime=1x", "-test.bench=^"+b.Name()+"$") //nolint:gosec // the test's own binary
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "HOME="+dir, targetVariable+"="+target(b))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: asuser.UID, Gid: asuser.UID}}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	for l := range strings.Lines(string(out)) {
+		if strings.HasPrefix(l, "Benchmark") {
+			fmt.Fprint(os.Stderr, "as an ordinary user: ", l)
+		}
+	}
+	return true
+}
+
+// BenchmarkStart measures from start to the end of a program that ends at once, in turn
+// with others that start it. Run it with -benchtime=1x.
+func BenchmarkStart(b *testing.B) {
+	if asUser(b) {
+		return
+	}
+	const n = 60
+	full := &Command{Path: target(b), Args: []string{"end"}, Profile: Profile{System: true, Exec: []string{target(b)}}}
+	bare := *full
+	bare.Allow = WithoutNamespaces
+	without := map[Control]error{}
+	lose(without, UserNamespace, fmt.Errorf("for the benchmark: %w", syscall.EPERM), host{uid: 1})
+	v, err := newView(&bare)
+	if err != nil {
+		b.Fatal(err)
+	}
+	h, err := thisHost(0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	runs := []func(){
+		func() {
+			if err := exec.CommandContext(b.Context(), full.Path).Run(); err != nil { //nolint:gosec // the test's own program
+				b.Fatal(err)
+			}
+		},
+		func() { ended(b, full) },
+		func() {
+			p, err := launch(b.Context(), &bare, v, h, without)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if state, err := p.Wait(); err != nil || !state.Success() {
+				b.Fatalf("%v, %v", state, err)
+			}
+		},
+	}
+	if args := bubblewrap(b, full); args != nil {
+		runs = append(runs, func() {
+			if out, err := exec.CommandContext(b.Context(), args[0], args[1:]...).CombinedOutput(); err != nil { //nolint:gosec // the test's own program
+				b.Fatalf("%v\n%s", err, out)
+			}
+		})
+	}
+	for b.Loop() {
+		medians := interleaved(n, runs...)
+		for i, name := range []string{"plain", "T3", "T2", "bwrap"}[:len(medians)] {
+			b.ReportMetric(float64(medians[i].Microseconds())/1000, name+"-ms")
+		}
+	}
+}

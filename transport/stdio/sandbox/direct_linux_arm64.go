@@ -1,0 +1,5 @@
+package sandbox
+
+import "debug/elf"
+
+const ownMachine = elf.EM_AARCH64

@@ -1,0 +1,159 @@
+//go:build linux && (amd64 || arm64)
+
+package program
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+)
+
+// maxOps bounds a program: a profile is written by people, but sometimes by programs.
+const maxOps = 16384
+
+// A Program is a list of system calls. It is written by one goroutine.
+type Program struct {
+	ops     []*Op
+	section string
+}
+
+// An Op is one call of a program.
+type Op struct {
+	Section string // what the call is for
+	Step    string // names the call in errors
+	Call    Call
+	Args    []Arg
+
+	mode  mode
+	want  int64
+	patch patch
+}
+
+type mode uint64
+
+// The assembly knows these numbers.
+const (
+	must   mode = iota // a negative errno ends the child
+	may                // the result does not matter
+	equals             // anything but want ends the child
+)
+
+type patch struct {
+	block  *Block
+	offset int
+}
+
+// Section names what the calls that follow are for.
+func (p *Program) Section(name string) {
+	p.section = name
+}
+
+// Do adds a call. A call that fails ends the child.
+func (p *Program) Do(step string, c Call, args ...Arg) *Op {
+	op := &Op{Section: p.section, Step: step, Call: c, Args: args}
+	p.ops = append(p.ops, op)
+	return op
+}
+
+// Try lets the child go on if the call fails.
+func (o *Op) Try() *Op {
+	o.mode = may
+	return o
+}
+
+// Expect ends the child if the call returns anything but n; a negative n is the errno
+// that is expected.
+func (o *Op) Expect(n int64) *Op {
+	o.mode, o.want = equals, n
+	return o
+}
+
+// Into also stores the call's result as a 32-bit number in a block.
+func (o *Op) Into(b *Block, offset int) *Op {
+	o.patch = patch{block: b, offset: offset}
+	return o
+}
+
+// Ops are the calls in their order.
+func (p *Program) Ops() []*Op {
+	return p.ops
+}
+
+// Explain prints the program, one call a line, the same on every architecture.
+func (p *Program) Explain() string {
+	var b strings.Builder
+	section := ""
+	for _, op := range p.ops {
+		if op.Section != section {
+			section = op.Section
+			fmt.Fprintf(&b, "[%s]\n", section)
+		}
+		args := make([]string, 0, len(op.Args))
+		for _, a := range op.Args {
+			args = append(args, a.String())
+		}
+		fmt.Fprintf(&b, "  %s: %s(%s)", op.Step, op.Call.Name, strings.Join(args, ", "))
+		switch {
+		case op.mode == may:
+			b.WriteString(" or go on")
+		case op.mode == equals && op.want < 0:
+			fmt.Fprintf(&b, " must fail: %v", syscall.Errno(-op.want))
+		case op.mode == equals:
+			fmt.Fprintf(&b, " = %d", op.want)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// A StepError says which call of a program failed.
+type StepError struct {
+	Section, Step string
+	Call          string
+	// Errno is zero if the call returned something else than it had to.
+	Errno  syscall.Errno
+	Result int64
+}
+
+func (e *StepError) Error() string {
+	if e.Errno == 0 {
+		return fmt.Sprintf("step %q: %s returned %d", e.Step, e.Call, e.Result)
+	}
+	return fmt.Sprintf("step %q: %s: %v", e.Step, e.Call, e.Errno)
+}
+
+func (e *StepError) Unwrap() error {
+	if e.Errno == 0 {
+		return nil
+	}
+	return e.Errno
+}
+
+func (p *Program) check() error {
+	if len(p.ops) == 0 || len(p.ops) > maxOps {
+		return fmt.Errorf("a program of %d calls: at least 1, at most %d", len(p.ops), maxOps)
+	}
+	before := make(map[*Op]bool, len(p.ops))
+	for _, op := range p.ops {
+		if len(op.Args) > maxArgs {
+			return fmt.Errorf("step %q: %d arguments", op.Step, len(op.Args))
+		}
+		for _, a := range op.Args {
+			if a.op != nil && !before[a.op] {
+				return fmt.Errorf("step %q uses the result of a later one", op.Step)
+			}
+		}
+		if b := op.patch.block; b != nil && (op.patch.offset < 0 || op.patch.offset+4 > len(b.data)) {
+			return errors.New("step " + op.Step + ": its result does not fit where it is to go")
+		}
+		before[op] = true
+	}
+	for _, b := range p.blocks() {
+		if b.text && bytes.IndexByte(b.data, 0) != len(b.data)-1 {
+			return errors.New("a zero byte within a path, an argument or the environment")
+		}
+	}
+	return nil
+}

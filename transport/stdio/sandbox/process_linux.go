@@ -1,0 +1,213 @@
+//go:build linux && (amd64 || arm64)
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// serve makes listeners of the child's sockets and gives them to the command.
+func (l *launching) serve(files []*os.File) error {
+	defer closeAll(files)
+	p := l.plan
+	if len(files) == 0 {
+		return nil
+	}
+	if p.routed != nil {
+		if err := routeError(l.run.Read(p.routed)); err != nil {
+			return &lostError{control: Egress, err: err}
+		}
+	}
+	if p.notify() {
+		last := len(files) - 1
+		fd, err := unix.FcntlInt(files[last].Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("sandbox: listener: %w", err)
+		}
+		l.network.Notify = os.NewFile(uintptr(fd), "seccomp listener") //nolint:gosec // a descriptor
+	} else if err := l.network.listen(files); err != nil {
+		return fmt.Errorf("sandbox: sockets of the child: %w", err)
+	}
+	if err := p.command.Network(l.network); err != nil {
+		return fmt.Errorf("sandbox: network: %w", err)
+	}
+	return nil
+}
+
+// listen takes the sockets in the order in which the plan made them.
+func (n *Network) listen(files []*os.File) error {
+	for i, f := range files {
+		if i == 1 {
+			conn, err := net.FilePacketConn(f)
+			if err != nil {
+				return err
+			}
+			n.DNS = conn
+			continue
+		}
+		listener, err := net.FileListener(f)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			n.Proxy = listener
+		} else {
+			n.Transparent = append(n.Transparent, listener)
+		}
+	}
+	return nil
+}
+
+func (n *Network) close() {
+	if n.Proxy != nil {
+		_ = n.Proxy.Close()
+	}
+	if n.DNS != nil {
+		_ = n.DNS.Close()
+	}
+	for _, t := range n.Transparent {
+		_ = t.Close()
+	}
+	if n.Notify != nil {
+		_ = n.Notify.Close()
+	}
+}
+
+// process is a started sandbox. One goroutine of its own reaps it.
+type process struct {
+	child   *os.Process
+	report  *Report
+	group   *cgroup
+	network Network
+	release func()
+	whole   bool // a PID namespace ends with its first process
+
+	done  chan struct{}
+	state *os.ProcessState
+	err   error
+}
+
+func (l *launching) process(report *Report) *process {
+	l.finish()
+	p := &process{
+		child: l.child, report: report, group: l.group, network: l.network, release: l.release,
+		whole: l.plan.has(PIDNamespace), done: make(chan struct{}),
+	}
+	go p.reap()
+	return p
+}
+
+// reap waits for the process and takes away what belonged to it.
+func (p *process) reap() {
+	defer close(p.done)
+	if !p.whole {
+		var info unix.Siginfo
+		for unix.Waitid(unix.P_PID, p.child.Pid, &info, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR { //nolint:errorlint // an errno as it is
+		}
+		// Its number is its own until it is reaped below, and so is the group's.
+		_ = syscall.Kill(-p.child.Pid, syscall.SIGKILL)
+		p.group.kill()
+	}
+	p.state, p.err = p.child.Wait()
+	p.network.close()
+	p.group.remove()
+	p.release()
+}
+
+func (p *process) PID() int        { return p.child.Pid }
+func (p *process) Report() *Report { return p.report }
+
+func (p *process) Wait() (*os.ProcessState, error) {
+	<-p.done
+	return p.state, p.err
+}
+
+func (p *process) Signal(s os.Signal) error {
+	select {
+	case <-p.done:
+		return os.ErrProcessDone
+	default:
+		return p.child.Signal(s)
+	}
+}
+
+func (p *process) Kill(ctx context.Context) error {
+	if !p.whole {
+		// Those of its session that are in another process group.
+		for _, pid := range inSession(p.child.Pid) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		p.group.kill()
+	}
+	if err := p.child.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("sandbox: kill: %w", err)
+	}
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return fmt.Errorf("sandbox: kill: %w", ctx.Err())
+	}
+	return p.emptied(ctx)
+}
+
+// emptied waits until nothing of the session is left: those that were killed are reaped
+// by somebody else.
+func (p *process) emptied(ctx context.Context) error {
+	if p.whole {
+		return nil
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		left := inSession(p.child.Pid)
+		if len(left) == 0 {
+			return nil
+		}
+		for _, pid := range left {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("sandbox: kill: %d processes left: %w", len(left), ctx.Err())
+		}
+	}
+}
+
+// inSession are the processes of a session, but for its first and for those that have
+// ended and wait for their parent.
+func inSession(first int) []int {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = dir.Close() }()
+	names, _ := dir.Readdirnames(-1) // what was read is what can be killed
+	var list []int
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil || pid == first {
+			continue
+		}
+		stat, err := os.ReadFile("/proc/" + name + "/stat")
+		if err != nil {
+			continue
+		}
+		// The name, in parentheses, may contain anything.
+		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		if len(fields) > 3 && fields[3] == strconv.Itoa(first) && fields[0] != "Z" && fields[0] != "X" {
+			list = append(list, pid)
+		}
+	}
+	return list
+}

@@ -1,0 +1,356 @@
+//go:build linux && (amd64 || arm64)
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"syscall"
+
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/program"
+	"golang.org/x/sys/unix"
+)
+
+// gate lets one launch through at a time: launches contend for the kernel's locks on
+// mounts, and a host that is root is not dumpable while a child changes its user.
+var gate = make(chan struct{}, 1)
+
+// A launching is a start under way: all that has to be undone if it fails.
+type launching struct {
+	plan    *plan
+	run     *program.Run
+	child   *os.Process
+	socket  *os.File // the host's end
+	group   *cgroup
+	release func()   // of the thread that cloned
+	theirs  *os.File // the child's end
+	null    *os.File
+	network Network
+	// dumpable is what the host was: a child that changes its user makes the memory that
+	// it shares with the host undumpable, so that nobody attaches to it meanwhile.
+	dumpable int
+}
+
+// launch starts a command with one plan. The error is a [*lostError] if a control could
+// not be put in force.
+func launch(ctx context.Context, c *Command, v *view, h host, without map[Control]error) (*process, error) {
+	select {
+	case gate <- struct{}{}:
+		defer func() { <-gate }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("sandbox: %w", ctx.Err())
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	l := &launching{release: program.Hold()}
+	if err := l.prepare(c, v, h, without); err != nil {
+		l.undo()
+		return nil, err
+	}
+	var report *Report
+	var err error
+	// All of it on one thread: to hand each message over would take longer than the rest.
+	program.OnThread(func() {
+		if err = l.clone(); err == nil {
+			report, err = l.converse(ctx)
+		}
+	})
+	if err != nil {
+		l.undo()
+		return nil, err
+	}
+	return l.process(report), nil
+}
+
+// prepare makes everything that the child needs.
+func (l *launching) prepare(c *Command, v *view, h host, without map[Control]error) error {
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("sandbox: socket to the child: %w", err)
+	}
+	l.socket, l.theirs = os.NewFile(uintptr(ends[0]), "sandbox child"), os.NewFile(uintptr(ends[1]), "sandbox host") //nolint:gosec // descriptors
+	if l.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	number := func(f *os.File) int {
+		if f == nil {
+			f = l.null
+		}
+		return int(f.Fd()) //nolint:gosec // a descriptor
+	}
+	d := fds{stdin: number(c.Stdin), stdout: number(c.Stdout), stderr: number(c.Stderr), program: -1, child: ends[1]}
+	if c.Program != nil {
+		d.program = number(c.Program)
+	}
+	if l.plan, err = newPlan(c, v, h, d, without); err != nil {
+		return err
+	}
+	if l.dumpable, err = unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("sandbox: PR_GET_DUMPABLE: %w", err)
+	}
+	return nil
+}
+
+// clone starts the child.
+func (l *launching) clone() error {
+	run, err := l.plan.host.start(l.plan.Program, l.plan.flags)
+	l.run = run
+	_ = l.theirs.Close()
+	if err != nil {
+		return cloneError(l.plan, err)
+	}
+	// The child is not reaped before this is used, so that the number is still its own.
+	if l.child, err = os.FindProcess(l.run.PID); err != nil { // never on Linux
+		_ = syscall.Kill(l.run.PID, syscall.SIGKILL)
+		_, _ = syscall.Wait4(l.run.PID, nil, 0, nil)
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	return nil
+}
+
+// start clones a child.
+func (h *host) start(p *program.Program, flags uintptr) (*program.Run, error) {
+	if h.clone != nil {
+		if err := h.clone(flags); err != nil {
+			return nil, err
+		}
+	}
+	return p.Start(flags)
+}
+
+// cloneError says which namespace a refused clone was refused for, which the kernel does
+// not, by trying each.
+func cloneError(p *plan, err error) error {
+	var errno syscall.Errno
+	if p.flags == 0 || !errors.As(err, &errno) || errno == syscall.EAGAIN || errno == syscall.ENOMEM {
+		return fmt.Errorf("sandbox: clone: %w", err)
+	}
+	with := p.flags & unix.CLONE_NEWUSER
+	for _, ns := range namespaces {
+		if p.flags&ns.flag == 0 {
+			continue
+		}
+		if e := p.host.try(ns.flag | with); e != nil {
+			return &lostError{control: ns.control, err: fmt.Errorf("clone: %w", e)}
+		}
+	}
+	return fmt.Errorf("sandbox: clone: %w: each namespace alone can be had", err)
+}
+
+// try clones a child that does nothing.
+func (h *host) try(flags uintptr) error {
+	p := &program.Program{}
+	p.Do("end", program.ExitGroup)
+	run, err := h.start(p, flags)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	return ignoringEINTR(func() error {
+		_, err := unix.Wait4(run.PID, nil, 0, nil)
+		return err
+	})
+}
+
+// converse takes the child to its exec: it maps its user, receives its sockets, looks at
+// it, and lets it go.
+func (l *launching) converse(ctx context.Context) (*Report, error) {
+	// Whatever it waits for, a child that is killed ends the conversation.
+	stop := context.AfterFunc(ctx, func() { _ = l.child.Kill() })
+	defer stop()
+	if l.plan.has(UserNamespace) {
+		if err := l.mapUser(); err != nil {
+			return nil, l.because(ctx, &lostError{control: UserNamespace, err: err})
+		}
+	}
+	var groupErr error
+	l.group, groupErr = newCgroup(l.plan.limits)
+	if groupErr == nil {
+		groupErr = l.group.add(l.run.PID)
+	}
+	if l.plan.met {
+		if err := l.tell(); err != nil {
+			return nil, l.because(ctx, err)
+		}
+	}
+	want := len(l.plan.sockets)
+	if l.plan.notify() {
+		want++
+	}
+	var files []*os.File
+	for ready := false; !ready; {
+		more, err := l.hear()
+		files = append(files, more...)
+		if err != nil {
+			closeAll(files)
+			return nil, l.because(ctx, err)
+		}
+		ready = len(more) == 0
+	}
+	if len(files) != want {
+		closeAll(files)
+		return nil, fmt.Errorf("sandbox: %d sockets from the child, want %d", len(files), want)
+	}
+	if err := l.serve(files); err != nil {
+		return nil, err
+	}
+	report, err := l.plan.report(l.run, l.group, groupErr)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.tell(); err != nil {
+		return nil, l.because(ctx, err)
+	}
+	if _, err := l.hear(); !errors.Is(err, io.EOF) || l.run.Failure() != nil {
+		return nil, l.because(ctx, err)
+	}
+	if !stop() {
+		return nil, fmt.Errorf("sandbox: start: %w", ctx.Err())
+	}
+	return report, nil
+}
+
+// mapUser gives the child's namespace one user: the host's own, or the one to become.
+func (l *launching) mapUser() error {
+	h := l.plan.host
+	uid, gid := h.uid, h.gid
+	dir := "/proc/" + strconv.Itoa(l.run.PID)
+	if h.root() {
+		uid, gid = h.user, h.user
+	} else if err := put(dir+"/setgroups", "deny"); err != nil {
+		return explainMap(err)
+	}
+	if err := put(dir+"/gid_map", fmt.Sprintf("%d %d 1\n", insideID, gid)); err != nil {
+		return explainMap(err)
+	}
+	return explainMap(put(dir+"/uid_map", fmt.Sprintf("%d %d 1\n", insideID, uid)))
+}
+
+// explainMap names the one cause that the host itself can remove.
+func explainMap(err error) error {
+	if dumpable, e := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil && e == nil && dumpable != 1 {
+		return fmt.Errorf("%w: this process is not dumpable (PR_SET_DUMPABLE), so that it may not map its child's user: start sandboxes first", err)
+	}
+	return err
+}
+
+// put writes a file of the kernel's in one call.
+func put(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	return err
+}
+
+// tell lets the child go on.
+func (l *launching) tell() error {
+	return ignoringEINTR(func() error { return unix.Send(int(l.socket.Fd()), []byte{1}, unix.MSG_NOSIGNAL) }) //nolint:gosec // a descriptor
+}
+
+// hear waits for the child's next message and the descriptors in it. The error is io.EOF
+// when the child has executed the program or has ended.
+func (l *launching) hear() ([]*os.File, error) {
+	var (
+		n, oobn int
+		body    [1]byte
+		oob     = make([]byte, unix.CmsgSpace(4*(maxPorts+4)))
+	)
+	err := ignoringEINTR(func() (err error) {
+		n, oobn, _, _, err = unix.Recvmsg(int(l.socket.Fd()), body[:], oob, unix.MSG_CMSG_CLOEXEC) //nolint:gosec // a descriptor
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		return nil, io.EOF
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil {
+		return nil, err
+	}
+	var files []*os.File
+	for i := range messages {
+		numbers, err := unix.ParseUnixRights(&messages[i])
+		if err != nil {
+			return files, err
+		}
+		for _, fd := range numbers {
+			files = append(files, os.NewFile(uintptr(fd), "sandbox socket")) //nolint:gosec // a descriptor
+		}
+	}
+	return files, nil
+}
+
+// because finds the reason for a broken conversation: the caller, or a step of the child.
+func (l *launching) because(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("sandbox: start: %w", ctx.Err())
+	}
+	_ = l.child.Kill()
+	if _, waiting := l.child.Wait(); waiting == nil {
+		l.child = nil
+	}
+	if failure := l.run.Failure(); failure != nil {
+		return lost(failure)
+	}
+	var own *lostError
+	if errors.As(err, &own) {
+		return err
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, unix.EPIPE) {
+		return errors.New("sandbox: the child was killed before it could start the program")
+	}
+	return fmt.Errorf("sandbox: conversation with the child: %w", err)
+}
+
+// undo leaves nothing behind.
+func (l *launching) undo() {
+	if l.child != nil {
+		_ = l.child.Kill()
+		_, _ = l.child.Wait()
+	}
+	l.finish()
+	l.network.close()
+	l.group.remove()
+	l.release()
+}
+
+// finish ends what only a start needs. The child has left the host's memory.
+func (l *launching) finish() {
+	if l.run != nil {
+		l.run.Close()
+		if l.plan.host.root() && l.dumpable != 2 { // 2 is the kernel's own choice, and comes back by itself
+			_ = unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(l.dumpable), 0, 0, 0) //nolint:gosec // 0 or 1
+		}
+	}
+	for _, f := range []*os.File{l.socket, l.theirs, l.null} {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
+}
+
+func ignoringEINTR(f func() error) error {
+	for {
+		if err := f(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
