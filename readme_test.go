@@ -7,19 +7,20 @@ import (
 	"testing"
 )
 
-// The Go code that README.md shows is the code of the example below it names: it is
-// compiled, and what it says is true.
-func TestReadmeShowsCompiledCode(t *testing.T) {
+// The Go code that the documents show is that of the examples: it is compiled, and what
+// it says is true.
+func TestDocumentsShowCompiledCode(t *testing.T) {
 	t.Parallel()
-	readme := read(t, "README.md")
-	example := flat(read(t, "example_test.go"))
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(readme, -1)
-	if len(blocks) == 0 {
-		t.Fatal("README.md shows no Go code")
-	}
-	for _, b := range blocks {
-		if !strings.Contains(example, flat(b[1])) {
-			t.Errorf("README.md shows code that example_test.go does not hold:\n%s", b[1])
+	examples := flat(read(t, "example_test.go") + read(t, "example_transport_test.go"))
+	for _, file := range []string{"README.md", "docs/https.md", "docs/stdio.md"} {
+		blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read(t, file), -1)
+		if len(blocks) == 0 {
+			t.Errorf("%s shows no Go code", file)
+		}
+		for _, b := range blocks {
+			if !strings.Contains(examples, flat(b[1])) {
+				t.Errorf("%s shows code that the examples do not hold:\n%s", file, b[1])
+			}
 		}
 	}
 }
@@ -38,7 +39,7 @@ func TestReadmeNamesTheCommands(t *testing.T) {
 func TestDocumentLinks(t *testing.T) {
 	t.Parallel()
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
-	for file, dir := range map[string]string{"README.md": "", "CONTRIBUTING.md": "", "SECURITY.md": "", "docs/architecture.md": "docs/"} {
+	for file, dir := range map[string]string{"README.md": "", "CONTRIBUTING.md": "", "SECURITY.md": "", "docs/architecture.md": "docs/", "docs/https.md": "docs/", "docs/stdio.md": "docs/"} {
 		for _, m := range link.FindAllStringSubmatch(read(t, file), -1) {
 			if _, err := os.Stat(dir + m[1]); err != nil {
 				t.Errorf("%s links to %s: %v", file, m[1], err)

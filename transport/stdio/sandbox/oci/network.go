@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"net"
 	"runtime"
-	"slices"
 	"strconv"
 	"unsafe"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/mcpsec/mcpsec-go/transport/stdio/egress"
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox"
 )
 
@@ -25,11 +25,8 @@ type netns struct {
 	hold chan struct{} // closed when the runtime has joined it
 }
 
-// Addresses inside; see package egress.
-const (
-	proxyAddress = "127.0.0.1:3128"
-	dnsAddress   = "127.0.0.53:53"
-)
+// dnsAddress is where the resolver of the bundle looks.
+const dnsAddress = "127.0.0.53:53"
 
 var errNeedsRoot = errors.New("hosts by name need a network namespace with sockets of ours, which a runtime can be given by root alone: run as root, or use the direct mechanism")
 
@@ -42,7 +39,7 @@ func (b *bundle) network(ctx context.Context, c *sandbox.Command) (*netns, error
 	if !b.root {
 		return nil, errNeedsRoot
 	}
-	ports, err := portsOf(&c.Profile)
+	policy, err := egress.Parse(c.Profile.Egress...)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +52,7 @@ func (b *bundle) network(ctx context.Context, c *sandbox.Command) (*netns, error
 	go onOwnThread(func() {
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		if err == nil {
-			err = n.open(ctx, ports)
+			err = n.open(ctx, policy.Ports())
 		}
 		ready <- made{fmt.Sprintf("/proc/%d/task/%d/ns/net", unix.Getpid(), unix.Gettid()), err}
 		if err == nil {
@@ -103,7 +100,7 @@ func (n *netns) open(ctx context.Context, ports []uint16) error {
 	}
 	var listen net.ListenConfig
 	var err error
-	if n.Proxy, err = listen.Listen(ctx, "tcp4", proxyAddress); err != nil {
+	if n.Proxy, err = listen.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(egress.ProxyPort))); err != nil {
 		return err
 	}
 	if n.DNS, err = listen.ListenPacket(ctx, "udp4", dnsAddress); err != nil {
@@ -203,23 +200,4 @@ func routeMadeUp() error {
 		return unix.Errno(errno) //nolint:gosec // a positive error number
 	}
 	return nil
-}
-
-// portsOf returns the ports of the hosts that may be reached, each once.
-func portsOf(p *sandbox.Profile) ([]uint16, error) {
-	ports := []uint16{80, 443}
-	for _, rule := range p.Egress {
-		_, port, err := net.SplitHostPort(rule)
-		if err != nil {
-			continue // without a port
-		}
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil || n == 0 {
-			return nil, fmt.Errorf("egress %q: the port is no number from 1 to 65535", rule)
-		}
-		if !slices.Contains(ports, uint16(n)) {
-			ports = append(ports, uint16(n))
-		}
-	}
-	return ports, nil
 }
