@@ -75,6 +75,7 @@ var attacks = []struct {
 	{"invented SSE session", "POST", "/sse?sessionid=invented", `{"jsonrpc":"2.0","id":1,"method":"ping"}`, nil, 404, "https.unknown_session", ""},
 	{"two SSE sessions", "POST", "/sse?sessionid=a&sessionid=b", `{"jsonrpc":"2.0","id":1,"method":"ping"}`, nil, 400, "https.unknown_session", ""},
 	{"tool without the scope", "POST", "/mcp", callBody("admin"), []string{"Mcp-Name", "admin"}, 403, "https.forbidden", ""},
+	{"unprintable Mcp-Param", "POST", "/mcp", callBody("look"), []string{"Mcp-Param-Region", "\u00e9"}, 400, "https.bad_request", "-32020"},
 	{"lying Mcp-Name", "POST", "/mcp", callBody("look"), []string{"Mcp-Name", "harmless"}, 400, "guard.rejected", ""},
 	{"lying Mcp-Method", "POST", "/mcp", callBody("look"), []string{"Mcp-Method", "ping"}, 400, "guard.rejected", ""},
 	{"Mcp-Name in broken base64", "POST", "/mcp", callBody("look"), []string{"Mcp-Name", "=?base64?!?="}, 400, "guard.rejected", ""},

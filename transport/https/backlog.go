@@ -78,7 +78,7 @@ func (n *session) probe(r *http.Request) bool {
 	}
 	ctx, cancel := context.WithTimeout(n.ctx, maxProbe)
 	defer cancel()
-	p := r.Clone(joined{ctx, r.Context()})
+	p := r.Clone(joined{ctx, r.Context()}) //nolint:contextcheck // it ends with the session
 	p.Header = innerHeader(r.Header, false)
 	p.Body, p.ContentLength = m.Body(), int64(len(m.Bytes()))
 	n.server.stateful.ServeHTTP(discard{}, p)
@@ -97,7 +97,7 @@ func (n *eventSession) probe(r *http.Request) bool {
 	n.mu.Unlock()
 	ctx, cancel := context.WithTimeout(n.ctx, maxProbe)
 	defer cancel()
-	if n.push(r, m, ctx) != nil {
+	if n.push(ctx, r, m) != nil {
 		return false
 	}
 	select {

@@ -35,13 +35,15 @@ func (s *Server) batch(w http.ResponseWriter, r *http.Request, c *caller, body [
 	out := &collector{ctl: http.NewResponseController(w), limit: s.limits.Result}
 	for _, m := range messages {
 		out.id = m.ID
-		if f := s.inSession(out, r, c, n, m); f != nil && m.IsCall() {
+		if f := s.inSession(out, r, c, n, m); f != nil {
 			err := s.config.Guard.Refuse(r, m.Method, f.denial)
 			wire, ok := errors.AsType[*jsonrpc.Error](err)
 			if !ok {
 				wire = &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "refused"}
 			}
-			out.fail(wire)
+			if m.IsCall() {
+				out.fail(wire)
+			}
 		}
 		if out.over {
 			return refuse(http.StatusInternalServerError, codeResult.Deny("the answers are larger than the server sends"))

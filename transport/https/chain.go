@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,15 +29,18 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, f)
 		return
 	}
-	if (r.Method == http.MethodOptions || len(r.Header["Origin"]) > 0) && s.cors(w, r) {
+	path := r.URL.Path
+	streamable, sse := path == s.config.Path, path == s.config.SSEPath && s.config.SSE
+	metadata := path == metadataPath || strings.HasPrefix(path, metadataPath+"/")
+	if (streamable || sse || metadata) && (r.Method == http.MethodOptions || len(r.Header["Origin"]) > 0) && s.cors(w, r) {
 		return
 	}
-	switch path := r.URL.Path; {
-	case path == s.config.Path:
+	switch {
+	case streamable:
 		s.serve(w, r, s.streamable)
-	case path == s.config.SSEPath && s.config.SSE:
+	case sse:
 		s.serve(w, r, s.serveSSE)
-	case path == metadataPath || strings.HasPrefix(path, metadataPath+"/"):
+	case metadata:
 		s.metadata(w, r)
 	case s.config.Handler != nil:
 		// The deadline of an earlier answer on this connection is not for this one.
@@ -56,7 +60,7 @@ func notFound(w http.ResponseWriter) {
 func (s *Server) recovered() {
 	switch p := recover(); p {
 	case nil:
-	case http.ErrAbortHandler: //nolint:errorlint // net/http compares it likewise
+	case http.ErrAbortHandler:
 		panic(p)
 	default:
 		s.log.Error("https: a panic while a request was served", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
@@ -114,8 +118,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, endpoint func(htt
 		s.refuse(w, r, f)
 		return
 	}
-	if !strings.Contains(s.methods(r.URL.Path), r.Method) {
-		w.Header().Set("Allow", s.methods(r.URL.Path))
+	if methods := s.methods(r.URL.Path); !slices.Contains(methods, r.Method) {
+		w.Header().Set("Allow", strings.Join(methods, ", "))
 		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
 		return
 	}
@@ -128,17 +132,24 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, endpoint func(htt
 	}
 }
 
+var (
+	methodsEarlier = []string{http.MethodGet, http.MethodPost, http.MethodDelete}
+	methodsCurrent = []string{http.MethodPost}
+	methodsSSE     = []string{http.MethodGet, http.MethodPost}
+	methodsRead    = []string{http.MethodGet, http.MethodHead}
+)
+
 // methods lists the methods of an endpoint.
-func (s *Server) methods(path string) string {
+func (s *Server) methods(path string) []string {
 	switch {
 	case path == s.config.Path && s.config.Legacy:
-		return "GET, POST, DELETE"
+		return methodsEarlier
 	case path == s.config.Path:
-		return "POST"
+		return methodsCurrent
 	case path == s.config.SSEPath && s.config.SSE:
-		return "GET, POST"
+		return methodsSSE
 	default:
-		return "GET, HEAD"
+		return methodsRead
 	}
 }
 
@@ -239,5 +250,5 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-cache")
 	h["X-Content-Type-Options"] = headerNosniff
-	_, _ = w.Write(s.config.Tokens.Metadata(s.resource(r, path))) // the client may have left
+	_, _ = w.Write(s.config.Tokens.Metadata(s.resource(r, path))) //nolint:gosec // JSON, of a host that was checked
 }

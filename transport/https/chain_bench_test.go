@@ -57,7 +57,12 @@ func BenchmarkChain(b *testing.B) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = w.Write(answerEvent)
 	})
-	whole := *s //nolint:govet // one that is not used otherwise
+	config := s.config
+	config.Tokens = cached{known, id}
+	whole, err := New(config)
+	if err != nil {
+		b.Fatal(err)
+	}
 	whole.stateless = sink
 	for name, h := range map[string]http.Handler{
 		"sdk": s.stateless, "chain+sdk": s.Handler(), "chain": http.HandlerFunc(whole.serveHTTP), "nothing": sink,

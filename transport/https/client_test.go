@@ -331,7 +331,7 @@ func TestRedirects(t *testing.T) {
 	if _, err := h.Get(other.url); err == nil {
 		t.Error("another origin is asked")
 	}
-	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, f.url, nil)
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, f.url, http.NoBody)
 	r.Host = "internal.example"
 	if _, err := h.Do(r); err == nil {
 		t.Error("another host is asked in its name")
@@ -423,7 +423,7 @@ func TestHostileAnswers(t *testing.T) {
 			if test.get {
 				method = http.MethodGet
 			}
-			r, _ := http.NewRequestWithContext(t.Context(), method, f.url, nil)
+			r, _ := http.NewRequestWithContext(t.Context(), method, f.url, http.NoBody)
 			resp, err := h.Do(r)
 			if name == "body cut off" {
 				if err == nil {
@@ -536,7 +536,7 @@ func TestTokens(t *testing.T) {
 	// Each request asks anew, and nobody else's credentials come along.
 	failed = nil
 	for _, token = range []string{"one", "two"} {
-		r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, f.url, nil)
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, f.url, http.NoBody)
 		r.Header.Set("Authorization", "Basic c2VjcmV0")
 		resp, err := h.Do(r)
 		if err != nil {

@@ -48,11 +48,9 @@ func (h hosts) allow(r *http.Request) bool {
 	if err != nil {
 		return false
 	}
-	name, suffix := host, ""
+	name, suffix := host, "443"
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
 		name, suffix = host[:i], host[i+1:]
-	} else {
-		suffix = "443"
 	}
 	return suffix == port && slices.Contains(loopback[:], name)
 }
@@ -64,7 +62,7 @@ func newOrigins(names []string) (origins, error) {
 	o := make(origins, len(names))
 	for _, name := range names {
 		u, err := url.Parse(name)
-		if err != nil || u.Scheme == "" || u.Host == "" || name != strings.ToLower(u.Scheme+"://"+u.Host) {
+		if err != nil || u.Scheme == "" || u.Host == "" || name != u.Scheme+"://"+u.Host || name != strings.ToLower(name) {
 			return nil, fmt.Errorf("Config.Origins: %q is no origin in lower case, such as https://app.example.com", name)
 		}
 		o[name] = true
@@ -92,6 +90,7 @@ const corsHeaders = "Authorization, Content-Type, Accept, DPoP, Mcp-Protocol-Ver
 func (s *Server) cors(w http.ResponseWriter, r *http.Request) bool {
 	h := w.Header()
 	origin := r.Header.Get("Origin")
+	methods := strings.Join(s.methods(r.URL.Path), ", ")
 	if origin != "" {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Expose-Headers", "Mcp-Session-Id, WWW-Authenticate, DPoP-Nonce, Retry-After")
@@ -101,18 +100,18 @@ func (s *Server) cors(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	if origin != "" && r.Header.Get("Access-Control-Request-Method") != "" {
-		h.Set("Access-Control-Allow-Methods", s.methods(r.URL.Path))
-		allowed := corsHeaders
+		h.Set("Access-Control-Allow-Methods", methods)
+		allowed := []string{corsHeaders}
 		for name := range strings.SplitSeq(r.Header.Get("Access-Control-Request-Headers"), ",") {
 			name = strings.TrimSpace(name)
 			if len(name) < 64 && strings.HasPrefix(strings.ToLower(name), "mcp-param-") && isToken(name) {
-				allowed += ", " + name
+				allowed = append(allowed, name)
 			}
 		}
-		h.Set("Access-Control-Allow-Headers", allowed)
+		h.Set("Access-Control-Allow-Headers", strings.Join(allowed, ", "))
 		h.Set("Access-Control-Max-Age", "600")
 	} else {
-		h.Set("Allow", s.methods(r.URL.Path)+", OPTIONS")
+		h.Set("Allow", methods+", OPTIONS")
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return true

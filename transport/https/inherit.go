@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -149,7 +150,7 @@ func Succeed(ctx context.Context, cmd *exec.Cmd, listeners map[string]net.Listen
 	}
 	defer func() { _ = hear.Close() }() // it was read, or is of no use
 	files, names, err := duplicates(listeners)
-	mine := append(files, tell)
+	mine := slices.Concat(files, []*os.File{tell})
 	closeMine := func() {
 		for _, f := range mine {
 			_ = f.Close() // the program has its own

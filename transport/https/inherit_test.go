@@ -66,7 +66,7 @@ func succeed(dir string) error {
 	if err != nil {
 		return err
 	}
-	go func() { <-ctx.Done(); _ = server.Shutdown(context.Background()) }()
+	go func() { <-ctx.Done(); _ = server.Shutdown(context.WithoutCancel(ctx)) }()
 	if err := i.Ready(); err != nil {
 		return err
 	}
@@ -92,9 +92,9 @@ func clientTLS(root *testpki.Authority) *tls.Config {
 	return &tls.Config{RootCAs: root.Pool(), MinVersion: tls.VersionTLS13}
 }
 
-func successor(ctx context.Context, role_ string) *exec.Cmd {
+func successor(ctx context.Context, dir string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Args[0])
-	cmd.Env = append(os.Environ(), role+"="+role_)
+	cmd.Env = append(os.Environ(), role+"="+dir)
 	cmd.Stderr = os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 20 * time.Second

@@ -39,13 +39,13 @@ var streamsOf = map[string]func(r *rig, token string) *http.Response{
 	},
 }
 
-func eachStream(t *testing.T, change func(*Config), test func(t *testing.T, r *rig, open func(token string) *http.Response)) {
+func eachStream(t *testing.T, change func(*Config), test func(r *rig, open func(token string) *http.Response)) {
 	t.Helper()
 	for name, open := range streamsOf {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, change)
-			test(t, r, func(token string) *http.Response {
+			test(r, func(token string) *http.Response {
 				res := open(r, token)
 				if res.StatusCode != http.StatusOK {
 					raw, _ := io.ReadAll(res.Body)
@@ -77,7 +77,8 @@ func ended(t *testing.T, body io.Reader) string {
 
 func TestKillSwitchEndsStreamsAtOnce(t *testing.T) {
 	t.Parallel()
-	eachStream(t, nil, func(t *testing.T, r *rig, open func(string) *http.Response) {
+	eachStream(t, nil, func(r *rig, open func(string) *http.Response) {
+		t := r.T
 		mallory, alice := open("mallory"), open("alice")
 		if n := r.server.Freeze(of("mallory"), "stolen laptop"); n == 0 {
 			t.Error("nothing was ended")
@@ -96,7 +97,8 @@ func TestKillSwitchEndsStreamsAtOnce(t *testing.T) {
 
 func TestRevokedTokenEndsStreams(t *testing.T) {
 	t.Parallel()
-	eachStream(t, nil, func(t *testing.T, r *rig, open func(string) *http.Response) {
+	eachStream(t, nil, func(r *rig, open func(string) *http.Response) {
+		t := r.T
 		res := open("alice/stolen")
 		r.tokens.revoke("alice/stolen")
 		began := time.Now()
@@ -110,7 +112,8 @@ func TestRevokedTokenEndsStreams(t *testing.T) {
 // A stream ends when its token does, after a warning, unless a new token is shown.
 func TestExpiredTokenEndsStreams(t *testing.T) {
 	t.Parallel()
-	eachStream(t, func(c *Config) { c.Limits.Warn = time.Hour }, func(t *testing.T, r *rig, open func(string) *http.Response) {
+	eachStream(t, func(c *Config) { c.Limits.Warn = time.Hour }, func(r *rig, open func(string) *http.Response) {
+		t := r.T
 		r.tokens.mu.Lock()
 		r.tokens.expires["alice/short"] = time.Now().Add(2 * time.Second)
 		r.tokens.mu.Unlock()
@@ -123,7 +126,8 @@ func TestExpiredTokenEndsStreams(t *testing.T) {
 
 func TestFreshTokenKeepsStreams(t *testing.T) {
 	t.Parallel()
-	eachStream(t, nil, func(t *testing.T, r *rig, open func(string) *http.Response) {
+	eachStream(t, nil, func(r *rig, open func(string) *http.Response) {
+		t := r.T
 		soon := time.Now().Add(1500 * time.Millisecond)
 		r.tokens.mu.Lock()
 		r.tokens.expires["alice/old"] = soon
@@ -136,7 +140,7 @@ func TestFreshTokenKeepsStreams(t *testing.T) {
 			t.Errorf("%d streams are open", n)
 		}
 		_ = res.Body.Close()
-		for range in { //nolint:revive // to its end
+		for range in {
 		}
 	})
 }
@@ -179,7 +183,7 @@ func TestDisconnect(t *testing.T) {
 	case <-time.After(httpx.Patience):
 		t.Error("the current revision: the handler runs on")
 	}
-	leave = r.peer("alice").Open(t).Abandon(t, "tools/call", map[string]any{"name": "park", "arguments": map[string]any{}})
+	leave = r.peer("alice").Open(t).Abandon(t, "tools/call", map[string]any{"name": "park", "arguments": map[string]any{"size": 1000}})
 	ctx = <-r.parked
 	leave()
 	look(t, r.peer("alice").As("x").CallTool(t, "look", map[string]any{}))
@@ -209,7 +213,8 @@ func TestCallDeadline(t *testing.T) {
 // not keep a server from ending.
 func TestShutdownEnds(t *testing.T) {
 	t.Parallel()
-	eachStream(t, nil, func(t *testing.T, r *rig, open func(string) *http.Response) {
+	eachStream(t, nil, func(r *rig, open func(string) *http.Response) {
+		t := r.T
 		res := open("alice")
 		r.peer("alice").Open(t).Abandon(t, "tools/call", map[string]any{"name": "park", "arguments": map[string]any{}})
 		<-r.parked

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 	"github.com/mcpsec/mcpsec-go/transport/https/internal/stream"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -155,6 +156,20 @@ func versionOf(r *http.Request) string { return r.Header.Get("Mcp-Protocol-Versi
 // its header does not say so.
 func isCurrent(m *mcpsec.Message) bool {
 	return bytes.Contains(m.Params(), []byte(mcp.MetaKeyProtocolVersion))
+}
+
+// unprintable refuses a mirrored header whose value holds what a header cannot: it would
+// have to be in base64.
+func unprintable(h http.Header) *refusal {
+	for name, values := range h {
+		if !mirrored(name) || isPlain(values[0]) {
+			continue
+		}
+		f := refuse(http.StatusBadRequest, codeBadRequest.Deny("a mirrored header holds characters that are not printable ASCII"))
+		f.wire = &jsonrpc.Error{Code: mcp.CodeHeaderMismatch, Message: f.denial.Reason}
+		return f
+	}
+	return nil
 }
 
 // mirror makes the header of a name what the SDK compares with the body.

@@ -69,7 +69,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *refusal) {
 	if wait := f.denial.RetryAfter; wait > 0 {
 		h.Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
 	}
-	h.Set("X-Request-Id", rand.Text())
+	id := rand.Text()
+	h.Set("X-Request-ID", id)
+	s.log.Debug("refused", "request", id, "code", f.denial.Code, "status", status, "address", r.RemoteAddr)
 	h["Cache-Control"], h["X-Content-Type-Options"] = headerNoStore, headerNosniff
 	raw, err := json.Marshal(answer{"2.0", f.id.Raw(), wire})
 	if err != nil {
@@ -128,7 +130,7 @@ const (
 var earlier = []string{"2025-11-25", "2025-06-18", withBatches, "2024-11-05"}
 
 // badVersion refuses a revision, and says which there are.
-func (s *Server) badVersion(r *http.Request, requested string) *refusal {
+func (s *Server) badVersion(requested string) *refusal {
 	speaks := []string{current}
 	if s.config.Legacy {
 		speaks = append(speaks, earlier...)
@@ -149,11 +151,11 @@ func (s *Server) badVersion(r *http.Request, requested string) *refusal {
 // error under the same id. Nil if nobody waits for it.
 func (s *Server) tooLarge(b []byte) []byte {
 	s.log.Warn("an answer is larger than Limits.Result", "bytes", len(b), "limit", s.limits.Result)
-	i := bytes.Index(b, []byte("data: "))
-	if i < 0 {
+	_, data, ok := bytes.Cut(b, []byte("data: "))
+	if !ok {
 		return nil
 	}
-	head := json.NewDecoder(bytes.NewReader(b[i+len("data: "):]))
+	head := json.NewDecoder(bytes.NewReader(data))
 	if t, err := head.Token(); err != nil || t != json.Delim('{') {
 		return nil
 	}

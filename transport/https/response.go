@@ -51,10 +51,11 @@ type response struct {
 	over bool // the handler has returned: the connection may serve another request
 }
 
-// hooks are told of what passes. They may be nil, and are called under the response's lock.
+// hooks are told of what passes. The functions may be nil, and are called under the response's lock.
 type hooks struct {
-	header func(code int, h http.Header)
-	event  func(data []byte)
+	header  func(code int, h http.Header)
+	event   func(data []byte)
+	lasting bool // that the reader has left ends nothing
 }
 
 // newResponse returns a response whose end cancels a context.
@@ -145,7 +146,7 @@ func (p *response) send(b []byte, within time.Duration) error {
 	if within > 0 {
 		_ = p.ctl.SetWriteDeadline(now.Add(within)) // a recorder in a test has none
 	}
-	_, err := p.w.Write(b)
+	_, err := p.w.Write(b) //nolint:gosec // JSON and events, never a page
 	if err == nil && p.events {
 		err = p.ctl.Flush()
 	}
@@ -154,12 +155,33 @@ func (p *response) send(b []byte, within time.Duration) error {
 	}
 	p.wrote.Store(p.server.now().UnixNano())
 	if err != nil {
-		if p.ended.CompareAndSwap(false, true) && within > 0 && time.Since(now) >= within {
-			p.server.log.Debug("a reader is too slow", "cause", stream.Slow.String())
-		}
-		p.cancel()
+		p.lost(within > 0 && time.Since(now) >= within)
 	}
 	return err
+}
+
+// lost is called when the reader has left or is too slow. The lock is held.
+func (p *response) lost(slow bool) {
+	p.ended.Store(true)
+	if slow {
+		p.server.log.Debug("a reader is too slow")
+	}
+	if !p.hooks.lasting {
+		p.cancel()
+		return
+	}
+	p.life.Lock()
+	defer p.life.Unlock()
+	p.sever()
+}
+
+// sever cuts the reader off. The life lock is held, and the handler has not returned.
+func (p *response) sever() {
+	_ = p.ctl.SetReadDeadline(past)
+	_ = p.ctl.SetWriteDeadline(past)
+	if p.conn != nil && !p.http2 {
+		p.conn.cut() // the handler may not return soon
+	}
 }
 
 // FlushError sends what was written. Events have been sent already.
@@ -225,11 +247,7 @@ func (p *response) Kill() {
 		return
 	}
 	p.ended.Store(true)
-	_ = p.ctl.SetReadDeadline(past)
-	_ = p.ctl.SetWriteDeadline(past)
-	if p.conn != nil && !p.http2 {
-		p.conn.cut() // the handler may not return soon
-	}
+	p.sever()
 }
 
 // Warn tells a client when its credentials expire.

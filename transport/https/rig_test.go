@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -155,8 +156,14 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 		}
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: strings.Join(seen, " ") + "|" + in.Text + strings.Repeat("x", in.Size)}}}, nil, nil
 	}
-	park := func(ctx context.Context, req *mcp.CallToolRequest, _ lookArgs) (*mcp.CallToolResult, any, error) {
+	park := func(ctx context.Context, req *mcp.CallToolRequest, in lookArgs) (*mcp.CallToolResult, any, error) {
 		r.parked <- ctx
+		for range in.Size { // words that nobody may be there to hear
+			if err := req.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{ProgressToken: "p", Progress: 1}); err == nil {
+				continue
+			}
+			break
+		}
 		select {
 		case <-ctx.Done():
 			return nil, nil, ctx.Err()
@@ -164,10 +171,7 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 		}
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "freed"}}}, nil, nil
 	}
-	for name, tool := range map[string]mcp.ToolHandlerFor[lookArgs, any]{"look": look, "park": park, "lö ok": look} {
-		if name == "lö ok" {
-			continue
-		}
+	for name, tool := range map[string]mcp.ToolHandlerFor[lookArgs, any]{"look": look, "park": park} {
 		if err := mcpsec.AddTool(guard, r.mcp, &mcp.Tool{Name: name}, tool); err != nil {
 			t.Fatal(err)
 		}
@@ -237,7 +241,7 @@ func (r *rig) peer(token string) *httpx.Peer {
 }
 
 // do sends a request as it is.
-func (r *rig) do(method, path string, body string, header ...string) *httpx.Answer {
+func (r *rig) do(method, path, body string, header ...string) *httpx.Answer {
 	r.Helper()
 	res := r.open(method, path, body, header...)
 	defer res.Body.Close()
@@ -249,7 +253,7 @@ func (r *rig) do(method, path string, body string, header ...string) *httpx.Answ
 }
 
 // open sends a request and returns the answer, of which the test reads what it wants.
-func (r *rig) open(method, path string, body string, header ...string) *http.Response {
+func (r *rig) open(method, path, body string, header ...string) *http.Response {
 	r.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r.Cleanup(cancel)
@@ -331,7 +335,7 @@ func (r *rig) open0() bool {
 }
 
 func code(a *httpx.Answer) int64 {
-	if wire, ok := a.Result(nil).(*jsonrpc.Error); ok {
+	if wire, ok := errors.AsType[*jsonrpc.Error](a.Result(nil)); ok {
 		return wire.Code
 	}
 	return 0

@@ -120,13 +120,13 @@ func listen(stream *site.Stream, heard *atomic.Int64) error {
 // authorities and the issuer's keys, with the clients' own tokens renewed on the way: no
 // event is lost and no stream dropped.
 func TestRotation(t *testing.T) {
-	streams, rotations := 30, 3
+	streams, rotations, every := 30, 3, 20*time.Millisecond
 	if *whole {
-		streams, rotations = 200, 50
+		streams, rotations, every = 200, 50, 100*time.Millisecond
 	}
-	talk := &speaker{stop: make(chan struct{}), every: 20 * time.Millisecond}
+	talk := &speaker{stop: make(chan struct{}), every: every}
 	s := site.New(t, site.Plan{
-		Controls: []mcpsec.Control{mcpsec.Settings{CallTimeout: 10 * time.Minute}},
+		Controls: []mcpsec.Control{mcpsec.Settings{CallTimeout: time.Hour}},
 		Tools: func(g *mcpsec.Guard, server *mcp.Server) {
 			if err := mcpsec.AddTool(g, server, &mcp.Tool{Name: "speak"}, talk.speak); err != nil {
 				t.Fatal(err)
@@ -176,7 +176,7 @@ func TestRotation(t *testing.T) {
 	}
 	// The keys of all tokens but the last are gone, and the streams go on.
 	published(t, s)
-	outlive(t, &heard, int64(streams*100))
+	outlive(t, &heard, int64(streams*20))
 	close(talk.stop)
 	all.Wait()
 	close(faults)

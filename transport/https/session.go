@@ -74,10 +74,10 @@ func (s *Server) inSession(w http.ResponseWriter, r *http.Request, c *caller, n 
 		return s.backlogged(m)
 	}
 	mark := n.queue.mark()
-	r, cancel := s.bounded(r, n.ctx, m)
+	r, cancel := s.bounded(n.ctx, r, m) //nolint:contextcheck // the call outlives its request, as its revision has it
 	defer cancel()
 	r.Header = innerHeader(r.Header, false)
-	h := hooks{event: n.sent}
+	h := hooks{event: n.sent, lasting: true}
 	if m.Method == "initialize" {
 		h = hooks{header: n.opened, event: n.agreed}
 	}

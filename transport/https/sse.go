@@ -90,7 +90,7 @@ const sessionParameter = "sessionid"
 // serveSSE serves the endpoint of HTTP+SSE.
 func (s *Server) serveSSE(w http.ResponseWriter, r *http.Request, c *caller) *refusal {
 	if r.Method == http.MethodPost {
-		return s.postEvent(w, r, c)
+		return s.postEvent(w, r, c) //nolint:contextcheck // calls end with the session
 	}
 	if r.URL.RawQuery != "" {
 		return refuse(http.StatusBadRequest, codeBadRequest.Deny("the URL of the stream has a query"))
@@ -123,7 +123,7 @@ func (s *Server) serveSSE(w http.ResponseWriter, r *http.Request, c *caller) *re
 	n.out.head["Content-Type"] = headerEvents
 	s.events.Store(id, n)
 	transport := s.config.Guard.Transport(n, mcpsec.Peer{Caller: &c.holder.Principal, Addr: r.RemoteAddr, Transport: "http"})
-	session, err := s.config.Server.Connect(n.ctx, transport, nil)
+	session, err := s.config.Server.Connect(n.ctx, transport, nil) //nolint:contextcheck // it ends with the session
 	if err == nil {
 		select {
 		case <-ctx.Done():
@@ -183,7 +183,7 @@ func (n *eventSession) take(r *http.Request, c *caller, m *mcpsec.Message) *refu
 		if !m.IsAnswer() && !n.backlog.admit(func() bool { return n.probe(r) }) {
 			return s.backlogged(m)
 		}
-		return n.push(r, m, n.ctx) // it ends with the session
+		return n.push(n.ctx, r, m) // it ends with the session
 	}
 	var end context.Context
 	var cancel context.CancelFunc
@@ -197,14 +197,14 @@ func (n *eventSession) take(r *http.Request, c *caller, m *mcpsec.Message) *refu
 		cancel()
 		return f
 	}
-	if f = n.push(r, m, end); f != nil {
+	if f = n.push(end, r, m); f != nil {
 		n.end(m.ID)
 	}
 	return f
 }
 
 // push queues a message, whose call ends with a context.
-func (n *eventSession) push(r *http.Request, m *mcpsec.Message, end context.Context) *refusal {
+func (n *eventSession) push(end context.Context, r *http.Request, m *mcpsec.Message) *refusal {
 	message, err := jsonrpc.DecodeMessage(m.Bytes())
 	if err != nil {
 		return refuse(http.StatusBadRequest, codeMalformed.Deny("no JSON-RPC message").Because(err))

@@ -21,7 +21,7 @@ func (s *Server) streamable(w http.ResponseWriter, r *http.Request, c *caller) *
 	case r.Method == http.MethodPost:
 		return s.postEarlier(w, r, c)
 	case s.refuses(version):
-		return s.badVersion(r, version)
+		return s.badVersion(version)
 	}
 	session, f := s.sessionOf(r, c)
 	if f != nil {
@@ -47,13 +47,16 @@ func (s *Server) serveCurrent(w http.ResponseWriter, r *http.Request, c *caller)
 		return f
 	}
 	m, f := s.readMessage(body)
-	if f == nil {
-		f = s.permit(c, m)
-	}
 	if f != nil {
 		return f
 	}
-	r, cancel := s.bounded(r, r.Context(), m)
+	if f = unprintable(r.Header); f == nil {
+		f = s.permit(c, m)
+	}
+	if f != nil {
+		return f.of(m)
+	}
+	r, cancel := s.bounded(r.Context(), r, m)
 	defer cancel()
 	r.Header = innerHeader(r.Header, true)
 	mirror(r.Header)
@@ -83,7 +86,7 @@ func (s *Server) postEarlier(w http.ResponseWriter, r *http.Request, c *caller) 
 	var session *session
 	switch {
 	case s.refuses(versionOf(r)):
-		f = s.badVersion(r, versionOf(r))
+		f = s.badVersion(versionOf(r))
 	case inSession:
 		session, f = s.sessionOf(r, c)
 	default:
@@ -111,7 +114,7 @@ func (s *Server) first(r *http.Request, m *mcpsec.Message) *refusal {
 		f.wire = &jsonrpc.Error{Code: mcp.CodeHeaderMismatch, Message: f.denial.Reason}
 		return f
 	case !s.config.Legacy:
-		return s.badVersion(r, version)
+		return s.badVersion(version)
 	case m.Method != "initialize":
 		return refuse(http.StatusBadRequest, codeSession.Deny("the header Mcp-Session-Id is missing"))
 	}
@@ -120,7 +123,7 @@ func (s *Server) first(r *http.Request, m *mcpsec.Message) *refusal {
 
 // bounded returns a request whose context ends with another one, or when a call takes
 // longer than it may. Its values stay.
-func (s *Server) bounded(r *http.Request, end context.Context, m *mcpsec.Message) (*http.Request, context.CancelFunc) {
+func (s *Server) bounded(end context.Context, r *http.Request, m *mcpsec.Message) (*http.Request, context.CancelFunc) {
 	var cancel context.CancelFunc
 	if s.limits.Call > 0 && m.IsCall() && m.Method != methodListen {
 		end, cancel = context.WithTimeout(end, s.limits.Call)
@@ -173,9 +176,9 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, c *caller, m *mcpse
 
 // listen serves the stream of a session.
 func (s *Server) listen(w http.ResponseWriter, r *http.Request, c *caller, session *session) *refusal {
-	if r.Header.Get("Last-Event-Id") != "" {
+	if r.Header.Get("Last-Event-ID") != "" {
 		// Nothing is kept for replay, so the stream begins anew.
-		r.Header.Del("Last-Event-Id")
+		r.Header.Del("Last-Event-ID")
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()

@@ -26,12 +26,6 @@ type shown struct {
 func (s shown) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cert, nil }
 func (s shown) Challenge(*tls.ClientHelloInfo) (*tls.Certificate, error)   { return s.proof, nil }
 func (s shown) Watch(ctx context.Context, _ func(), _ func(error)) error   { return endOf(ctx) }
-func (a *trusted) Watch(ctx context.Context, changed func(), _ func(error)) error {
-	return a.watch(ctx, changed)
-}
-func (j *judged) Watch(ctx context.Context, changed func(), _ func(error)) error {
-	return j.watch(ctx, changed)
-}
 
 func endOf(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 
@@ -70,6 +64,10 @@ func trusting(pool *x509.CertPool) *trusted {
 	return a
 }
 
+func (a *trusted) Watch(ctx context.Context, changed func(), _ func(error)) error {
+	return a.watch(ctx, changed)
+}
+
 func (a *trusted) Pool() *x509.CertPool { return a.pool.Load() }
 
 // judged are Peers that a test changes.
@@ -81,6 +79,10 @@ type judged struct {
 }
 
 func (j *judged) refuse(err error) { j.err.Store(&err) }
+
+func (j *judged) Watch(ctx context.Context, changed func(), _ func(error)) error {
+	return j.watch(ctx, changed)
+}
 
 func (j *judged) Accept([]*x509.Certificate) error {
 	j.calls.Add(1)
@@ -206,23 +208,25 @@ func TestHandshakes(t *testing.T) {
 func TestResumption(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		change  func(r *gateRig, t *testing.T)
+		change  func(t *testing.T, r *gateRig)
 		resumed bool
 		want    string
 	}{
-		"nothing changed":   {func(*gateRig, *testing.T) {}, true, ""},
-		"revoked":           {func(r *gateRig, _ *testing.T) { r.peers.refuse(errors.New("revoked")) }, false, "revoked"},
-		"authority removed": {func(r *gateRig, t *testing.T) { r.clients.pool.Store(testpki.New(t, "next").Pool()) }, false, "certificate"},
-		"authority added": {func(r *gateRig, t *testing.T) {
+		"nothing changed":   {func(*testing.T, *gateRig) {}, true, ""},
+		"revoked":           {func(_ *testing.T, r *gateRig) { r.peers.refuse(errors.New("revoked")) }, false, "revoked"},
+		"authority removed": {func(t *testing.T, r *gateRig) { t.Helper(); r.clients.pool.Store(testpki.New(t, "next").Pool()) }, false, "certificate"},
+		"authority added": {func(t *testing.T, r *gateRig) {
+			t.Helper()
 			p := testpki.New(t, "next").Pool()
 			p.AddCert(r.root.Cert)
 			r.clients.pool.Store(p)
 		}, false, ""},
-		"no authorities any more":  {func(r *gateRig, _ *testing.T) { r.clients.pool.Store(nil) }, false, "no authorities"},
-		"certificate has expired":  {func(r *gateRig, _ *testing.T) { r.late.Store(int64(2 * time.Hour)) }, false, "expired"},
-		"server's own has changed": {func(r *gateRig, _ *testing.T) { r.gate.renew() }, false, ""},
-		"the next key of tickets":  {func(r *gateRig, _ *testing.T) { r.late.Store(int64(ticketAge + time.Minute)) }, true, ""},
-		"the key of tickets is old": {func(r *gateRig, t *testing.T) {
+		"no authorities any more":  {func(_ *testing.T, r *gateRig) { r.clients.pool.Store(nil) }, false, "no authorities"},
+		"certificate has expired":  {func(_ *testing.T, r *gateRig) { r.late.Store(int64(2 * time.Hour)) }, false, "expired"},
+		"server's own has changed": {func(_ *testing.T, r *gateRig) { r.gate.renew() }, false, ""},
+		"the next key of tickets":  {func(_ *testing.T, r *gateRig) { r.late.Store(int64(ticketAge + time.Minute)) }, true, ""},
+		"the key of tickets is old": {func(t *testing.T, r *gateRig) {
+			t.Helper()
 			r.late.Store(int64(ticketAge + time.Minute))
 			_, _ = shake(t, r.gate.config(), r.client(nil))
 			r.late.Store(int64(2*ticketAge + 2*time.Minute))
@@ -245,7 +249,7 @@ func TestResumption(t *testing.T) {
 				t.Fatalf("first handshake: %v, resumed %v", err, state.DidResume)
 			}
 			before := r.peers.calls.Load()
-			test.change(r, t)
+			test.change(t, r)
 			state, err := shake(t, config, client)
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)

@@ -52,11 +52,13 @@ type prepared struct {
 	exec    string          // a path of the host that must be executable; "" if none
 	mounts  []sandbox.Mount // private copies
 	dir     string          // working directory inside; "" if it does not matter
-	digest  string          // "sha256:HEX"; "" if nothing was verified
-	how     string          // for the report
-	weak    string          // why the control is not fully in force; "" if it is
-	system  string          // why Profile.System is needed; "" if it is not
-	discard []func() error  // in reverse order
+	// relative is set if the working directory decides which file runs.
+	relative bool
+	digest   string         // "sha256:HEX"; "" if nothing was verified
+	how      string         // for the report
+	weak     string         // why the control is not fully in force; "" if it is
+	system   string         // why Profile.System is needed; "" if it is not
+	discard  []func() error // in reverse order
 }
 
 func (p *prepared) close() error {

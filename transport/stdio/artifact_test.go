@@ -201,6 +201,12 @@ func TestATreeThatIsNotTheReviewedOneDoesNotRun(t *testing.T) {
 			a.Interpreter = stdio.Program{SHA256: strings.Repeat("0", 64)}
 			l.Artifact = a
 		}, "expected 0000"},
+		"another working directory decides": {func(_ *testing.T, _ string, l *stdio.Launch) {
+			l.Profile.Dir = "/srv"
+		}, "Profile.Dir decides which script runs"},
+		"the profile names the copy": {func(_ *testing.T, _ string, l *stdio.Launch) {
+			l.Profile.Write = []string{"/srv/../app//lib"}
+		}, "where the verified copy appears"},
 		"a sum of another kind": {func(_ *testing.T, _ string, l *stdio.Launch) {
 			a := l.Artifact.(stdio.Tree)
 			a.Sum = self()

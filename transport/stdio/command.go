@@ -99,10 +99,10 @@ var harmless = map[string][]string{
 }
 
 // runsFile makes sure that an interpreter runs a file of the tree: arguments before it
-// could say otherwise.
-func (c command) runsFile(tree *os.Root) error {
+// could say otherwise. It reports whether the working directory has a say in which.
+func (c command) runsFile(tree *os.Root) (relative bool, err error) {
 	if err := c.runsNothingElse(); err != nil {
-		return err
+		return false, err
 	}
 	family := strings.TrimRight(c.name(), "0123456789.")
 	if family == "nodejs" {
@@ -112,7 +112,7 @@ func (c command) runsFile(tree *os.Root) error {
 		arg := c[i]
 		switch {
 		case family == "python" && arg == "-m" && i+1 < len(c):
-			return pythonModule(tree, c[i+1])
+			return true, pythonModule(tree, c[i+1])
 		case family == "java" && arg == "-jar":
 			continue
 		case strings.HasPrefix(arg, "-"):
@@ -120,13 +120,13 @@ func (c command) runsFile(tree *os.Root) error {
 				prefix, open := strings.CutSuffix(flag, "*")
 				return arg == flag || open && strings.HasPrefix(arg, prefix)
 			}) {
-				return fmt.Errorf("%w: %s before the script may run something else: leave it out, or do in the script what it does", ErrArtifact, printable(arg))
+				return false, fmt.Errorf("%w: %s before the script may run something else: leave it out, or do in the script what it does", ErrArtifact, printable(arg))
 			}
 			continue
 		}
-		return isFile(tree, arg)
+		return !strings.HasPrefix(arg, AppDir+"/"), isFile(tree, arg)
 	}
-	return fmt.Errorf("%w: %s is given no script", ErrArtifact, c.name())
+	return false, fmt.Errorf("%w: %s is given no script", ErrArtifact, c.name())
 }
 
 // pythonModule finds the module that python -m runs, in its working directory.

@@ -3,6 +3,7 @@
 package stdio_test
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +33,7 @@ func TestTheEnvironmentIsBuiltFromNothing(t *testing.T) {
 	if given := told.of(stdio.Given); len(given) != 1 || given[0].Detail != "PASSED_TOKEN" {
 		t.Errorf("events %v", told.list)
 	}
-	if args := call(t, s, "arguments", nil); args != l.Command[0] {
+	if args := call(t, s, "arguments", nil); args != stdio.AppDir+"/"+filepath.Base(l.Command[0]) {
 		t.Errorf("arguments %q", args)
 	}
 }

@@ -18,7 +18,7 @@ const (
 	Degraded Kind = "degraded" // it runs without Control, which the caller allowed
 	Given    Kind = "given"    // it is given a credential, the variable Detail
 	Broken   Kind = "broken"   // it sent something that is no message, and the session ended
-	Denied   Kind = "denied"   // the filter refused the system call Detail
+	Denied   Kind = "denied"   // the filter refused the system call Detail; at most 100 a minute are told
 	Network  Kind = "network"  // a connection or a name was decided on; Egress says how
 	Ended    Kind = "ended"    // it is gone, and everything it started
 )
@@ -38,7 +38,7 @@ type Event struct {
 
 // LogTo makes events messages of a logger: refusals and what is broken as errors,
 // degradations and denials as warnings. A logger over audit.NewHandler takes them into
-// the audit record. What is denied again and again is not thinned out here.
+// the audit record.
 func LogTo(log *slog.Logger) func(Event) {
 	return func(e Event) {
 		say := log.Info

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"golang.org/x/time/rate"
 
 	"github.com/mcpsec/mcpsec-go/internal/regular"
 	"github.com/mcpsec/mcpsec-go/transport/stdio/egress"
@@ -55,7 +56,7 @@ type Launch struct {
 	// bytes: text of a stranger. While it runs, nothing more is read of it.
 	OnStderr func(line string)
 	// Events is told what happens, one at a time; nil means LogTo(slog.Default()). It must
-	// return soon.
+	// return soon, and not close the connection.
 	Events func(Event)
 	// Egress are limits of what the server does in the network, and how names are resolved
 	// and addresses dialled; its policy is Profile.Egress and is not given here.
@@ -164,8 +165,9 @@ func (l *Launch) command(ctx context.Context) (*sandbox.Command, *prepared, erro
 	cmd := &sandbox.Command{
 		Program: run.program, Path: run.path, Args: slices.Clone(l.Command), Env: env, Mounts: run.mounts,
 		Profile: profile, Allow: l.Allow, User: l.User,
-		OnDenied: func(d sandbox.Denied) { l.tell(Event{Kind: Denied, PID: d.PID, Detail: d.Syscall}) },
+		OnDenied: l.denied(),
 	}
+	cmd.Args[0] = run.path      // and no path of the host
 	network.attach(l, cmd, run) //nolint:contextcheck // it lasts longer than the start
 	if lacks(sandbox.MountNamespace) {
 		if err := run.stay(cmd, l.User); err != nil {
@@ -186,10 +188,32 @@ func (l *Launch) prepare(ctx context.Context, c command) (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	if run.system != "" && !l.Profile.System {
-		return nil, errors.Join(fmt.Errorf("stdio: %s needs Profile.System: %s", c.name(), run.system), run.close())
+	if err := l.suits(run); err != nil {
+		return nil, errors.Join(fmt.Errorf("stdio: %s: %w", c.name(), err), run.close())
 	}
 	return run, nil
+}
+
+// suits refuses a profile with which something else than what was verified would run.
+func (l *Launch) suits(run *prepared) error {
+	if run.system != "" && !l.Profile.System {
+		return errors.New("it needs Profile.System: " + run.system)
+	}
+	if run.relative && l.Profile.Dir != "" && l.Profile.Dir != AppDir {
+		return fmt.Errorf("%w: Profile.Dir decides which script runs: name it %s/..., or leave Dir empty", ErrArtifact, AppDir)
+	}
+	if len(run.mounts) == 0 {
+		return nil
+	}
+	for _, name := range slices.Concat(l.Profile.Read, l.Profile.Write, l.Profile.Exec) {
+		real, _ := filepath.EvalSymlinks(name) // the sandbox says so if there is nothing
+		for _, name := range []string{filepath.Clean(name), real} {
+			if name == AppDir || strings.HasPrefix(name, AppDir+"/") {
+				return fmt.Errorf("%w: the profile names %s, where the verified copy appears: move that folder of the host", ErrArtifact, name)
+			}
+		}
+	}
+	return nil
 }
 
 // judge adds to the report what the launcher itself has put in force, and refuses a
@@ -242,6 +266,19 @@ func (l *Launch) announce(pid int, report *sandbox.Report, env []string) {
 	}
 	for _, name := range credentials(env) {
 		l.tell(Event{Kind: Given, PID: pid, Detail: name})
+	}
+}
+
+// denials bound how many refused system calls are told in a minute: they cost a server
+// nothing.
+const denials = 100
+
+func (l *Launch) denied() func(sandbox.Denied) {
+	some := rate.NewLimiter(rate.Every(time.Minute/denials), denials)
+	return func(d sandbox.Denied) {
+		if some.Allow() {
+			l.tell(Event{Kind: Denied, PID: d.PID, Detail: d.Syscall})
+		}
 	}
 }
 

@@ -41,6 +41,9 @@ func (p *prepared) stay(cmd *sandbox.Command, user int) error {
 			return path
 		}
 		cmd.Path, cmd.Profile.Dir = moved(cmd.Path), moved(cmd.Profile.Dir)
+		for i, arg := range cmd.Args {
+			cmd.Args[i] = moved(arg)
+		}
 		cmd.Mounts[i].Target = m.Source
 		if err := passable(filepath.Dir(m.Source)); err != nil {
 			return err

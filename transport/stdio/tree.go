@@ -44,7 +44,7 @@ type Tree struct {
 	// Signed is asked instead of a sum being given, about the SHA-256 that the sum has in it.
 	Signed Verifier
 	// Interpreter says how Command[0] is known, which then runs a file of the tree: the next
-	// argument, as a path relative to the folder. Nil means that Command[0] itself is a
+	// argument, as a path relative to the folder or below [AppDir]. Nil means that Command[0] itself is a
 	// program of the tree, as a relative path.
 	Interpreter Artifact
 }
@@ -115,7 +115,7 @@ func (t Tree) fill(ctx context.Context, c command, dir *privateDir, out *prepare
 	if t.Interpreter == nil {
 		return runsFrom(to, c, out)
 	}
-	if err := c.runsFile(to); err != nil {
+	if out.relative, err = c.runsFile(to); err != nil {
 		return err
 	}
 	return t.interpret(ctx, c, out)

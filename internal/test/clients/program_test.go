@@ -133,8 +133,9 @@ func run(tb testing.TB, cmd *exec.Cmd) (addr string, pid int) {
 
 // tail is the end of a long text.
 func tail(s string) string {
-	if const4K := 4096; len(s) > const4K {
-		return "..." + s[len(s)-const4K:]
+	const most = 4096
+	if len(s) > most {
+		return "..." + s[len(s)-most:]
 	}
 	return s
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,11 +22,11 @@ func fork(flags uintptr) error {
 	}
 	if pid == 0 {
 		for {
-			unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+			_, _, _ = unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
 		}
 	}
-	_, err := unix.Wait4(int(pid), nil, 0, nil) //nolint:gosec // a process
-	if err == unix.ECHILD {                     //nolint:errorlint // with CLONE_PARENT it is another's
+	_, err := unix.Wait4(int(pid), nil, 0, nil)
+	if errors.Is(err, unix.ECHILD) { // with CLONE_PARENT it is another's
 		err = nil
 	}
 	return err
@@ -40,10 +41,10 @@ func clone3() error {
 	}
 	if pid == 0 {
 		for {
-			unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+			_, _, _ = unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
 		}
 	}
-	_, err := unix.Wait4(int(pid), nil, 0, nil) //nolint:gosec // a process
+	_, err := unix.Wait4(int(pid), nil, 0, nil)
 	return err
 }
 
@@ -130,7 +131,7 @@ var kernelProbes = []probe{
 			return outcomes(err)
 		}
 		defer func() { _ = unix.Close(fd) }()
-		return outcomes(raw(unix.SYS_EXECVEAT, uintptr(fd), pointer(new(byte)), 0, 0, unix.AT_EMPTY_PATH)) //nolint:gosec // a descriptor
+		return outcomes(raw(unix.SYS_EXECVEAT, uintptr(fd), pointer(new(byte)), 0, 0, unix.AT_EMPTY_PATH))
 	}},
 }
 
@@ -226,8 +227,8 @@ func sealed() {
 // written file as code.
 func fileless() {
 	_, err := unix.MemfdCreate("x", unix.MFD_CLOEXEC)
-	exec := raw(unix.SYS_EXECVEAT, 0, pointer(new(byte)), 0, 0, unix.AT_EMPTY_PATH)
-	fmt.Println(outcomes(err)[0], outcomes(exec)[0], mapCode(&place{Work: os.Args[2]})[0])
+	run := raw(unix.SYS_EXECVEAT, 0, pointer(new(byte)), 0, 0, unix.AT_EMPTY_PATH)
+	fmt.Println(outcomes(err)[0], outcomes(run)[0], mapCode(&place{Work: os.Args[2]})[0])
 }
 
 // child starts itself and says what it printed, or how it ended.

@@ -1,7 +1,7 @@
 //go:build linux
 
 // Command sandboxprobe tries from inside a sandbox what must not be possible there, and
-// some of what must be. The numbers are those of the list in index.go. It prints one JSON
+// some of what must be. The numbers are those of the research, which index_test.go maps to tests. It prints one JSON
 // object a probe. The suite builds it and starts it; it refuses to run where nothing
 // confines it, for some of what it tries would succeed.
 package main
@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Place is what the suite has laid out around the sandbox, as JSON in the first
+// A place is what the suite has laid out around the sandbox, as JSON in the first
 // argument.
 type place struct {
 	Tier     string `json:"tier"`     // "T3" or "T2": which column is expected
@@ -41,7 +41,7 @@ type place struct {
 	CPU        uint64            `json:"cpu"`
 }
 
-// A Probe is one thing to try. Each outcome must be among those that the tier's column
+// A probe is one thing to try. Each outcome must be among those that the tier's column
 // lists, separated by "|"; where T2 is empty it is as T3.
 type probe struct {
 	number int
@@ -50,7 +50,7 @@ type probe struct {
 	try    func(*place) []string
 }
 
-// A Result is what one came to.
+// A result is what one came to.
 type result struct {
 	N    int      `json:"n"`
 	Name string   `json:"name"`
@@ -110,10 +110,8 @@ func (p probe) run(at *place) result {
 // harmless refuses to go on as root, and without a sandbox unless the suite compares with
 // an ordinary user.
 func harmless(p place) error {
-	for _, id := range []int{os.Getuid(), os.Geteuid()} {
-		if id == 0 {
-			return errors.New("refuses to run as root: it could do harm")
-		}
+	if os.Getuid() == 0 || os.Geteuid() == 0 {
+		return errors.New("refuses to run as root: it could do harm")
 	}
 	nnp, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
 	if err != nil {
@@ -141,11 +139,9 @@ func outcomes(errs ...error) []string {
 	var list []string
 	for _, err := range errs {
 		text := "ok"
-		var errno unix.Errno
-		switch {
-		case errors.As(err, &errno):
+		if errno, ok := errors.AsType[unix.Errno](err); ok {
 			text = unix.ErrnoName(errno)
-		case err != nil:
+		} else if err != nil {
 			text = err.Error()
 		}
 		if !slices.Contains(list, text) {

@@ -15,7 +15,7 @@ import (
 
 var processProbes = []probe{
 	{75, "the host's shared memory", "EINVAL", "EPERM", func(p *place) []string {
-		return outcomes(raw(unix.SYS_SHMAT, uintptr(p.Segment), 0, unix.SHM_RDONLY)) //nolint:gosec // a number
+		return outcomes(raw(unix.SYS_SHMAT, uintptr(p.Segment), 0, unix.SHM_RDONLY))
 	}},
 	{75, "message queues", "EMFILE|ENOSPC", "EPERM", func(*place) []string {
 		name, _ := unix.BytePtrFromString("probe")
@@ -153,10 +153,10 @@ func forks(p *place) []string {
 		}
 		if pid == 0 {
 			for { // never returns to Go, which has no threads here
-				unix.RawSyscall6(unix.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
+				_, _, _ = unix.RawSyscall6(unix.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
 			}
 		}
-		children = append(children, int(pid)) //nolint:gosec // a process
+		children = append(children, int(pid))
 	}
 	return said("400 children")
 }
@@ -202,7 +202,7 @@ var furtherProbes = []probe{
 		return outcomes(unix.Prlimit(p.Host, unix.RLIMIT_CORE, &unix.Rlimit{}, nil))
 	}},
 	{130, "slow the host down", "ESRCH|EPERM", "EPERM", func(p *place) []string {
-		return outcomes(unix.Setpriority(unix.PRIO_PROCESS, p.Host, 0), raw(unix.SYS_SCHED_SETSCHEDULER, uintptr(p.Host), 0, pointer(&[1]int32{}))) //nolint:gosec // a process
+		return outcomes(unix.Setpriority(unix.PRIO_PROCESS, p.Host, 0), raw(unix.SYS_SCHED_SETSCHEDULER, uintptr(p.Host), 0, pointer(&[1]int32{})))
 	}},
 	{131, "outlive the host", "EPERM", "", prctls([3]uintptr{unix.PR_SET_PDEATHSIG, 0}, [3]uintptr{unix.PR_SET_PDEATHSIG, uintptr(unix.SIGTERM)})},
 	{132, "give the host a child", "EPERM|EINVAL", "EPERM", func(*place) []string { return outcomes(fork(unix.CLONE_PARENT)) }},

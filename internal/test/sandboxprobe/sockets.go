@@ -145,7 +145,7 @@ func route(kind uint16, body int) error {
 		return err
 	}
 	if code := int32(binary.NativeEndian.Uint32(answer[unix.SizeofNlMsghdr:])); code != 0 { //nolint:gosec // an error number
-		return unix.Errno(-code)
+		return unix.Errno(-code) //nolint:gosec // an error number
 	}
 	return nil
 }
@@ -166,5 +166,5 @@ func fastOpen(p *place) []string {
 	_, err = unix.SendmsgN(fd, []byte("x"), nil, v4(p.Port, 127, 0, 0, 1), unix.MSG_FASTOPEN)
 	var many [64]byte
 	return outcomes(unix.Sendto(fd, []byte("x"), unix.MSG_FASTOPEN, v4(p.Port, 127, 0, 0, 1)), err,
-		raw(unix.SYS_SENDMMSG, uintptr(fd), pointer(&many), 1, unix.MSG_FASTOPEN)) //nolint:gosec // a descriptor
+		raw(unix.SYS_SENDMMSG, uintptr(fd), pointer(&many), 1, unix.MSG_FASTOPEN))
 }

@@ -62,7 +62,7 @@ type Source struct {
 	mu    sync.Mutex
 	certs map[string]*tls.Certificate // by domain
 	fault error                       // the last one
-	times uint64                      // changes and faults
+	times uint64                      // changes
 	news  chan struct{}               // closed at the next one
 }
 
@@ -90,8 +90,8 @@ func New(c Config) (*Source, error) {
 	})
 	for _, domain := range s.domains {
 		// None there is no fault: Watch gets it.
-		if _, err := s.config.CacheManagedCertificate(context.Background(), domain); err == nil {
-			s.reload(domain)
+		if c, err := s.config.CacheManagedCertificate(context.Background(), domain); err == nil {
+			s.set(domain, &c.Certificate)
 		}
 	}
 	return s, nil
@@ -162,44 +162,49 @@ func (s *Source) Challenge(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	return s.issuer.proof(hello.ServerName), nil
 }
 
-// reload takes a certificate from the cache.
-func (s *Source) reload(domain string) {
-	var best *tls.Certificate
-	for _, c := range s.cache.AllMatchingCertificates(domain) {
-		if best == nil || c.Leaf.NotAfter.After(best.Leaf.NotAfter) {
-			best = &c.Certificate
-		}
-	}
+// set takes a certificate that is to be shown.
+func (s *Source) set(domain string, cert *tls.Certificate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old := s.certs[domain]; best == nil || old != nil && old.Leaf.Equal(best.Leaf) {
-		return
-	}
-	s.certs[domain] = best
+	s.certs[domain] = cert
+	s.times++
 	s.fault = nil
+	s.tell()
+}
+
+// reload takes the certificate from the cache that is good the longest.
+func (s *Source) reload(domain string) {
+	s.mu.Lock()
+	best := s.certs[domain]
+	s.mu.Unlock()
+	found := false
+	for _, c := range s.cache.AllMatchingCertificates(domain) {
+		if best == nil || c.Leaf.NotAfter.After(best.Leaf.NotAfter) {
+			best, found = &c.Certificate, true
+		}
+	}
+	if found {
+		s.set(domain, best)
+	}
+}
+
+func (s *Source) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = fmt.Errorf("acme: %w", err)
 	s.tell()
 }
 
 // tell wakes all who watch. The mutex is held.
 func (s *Source) tell() {
-	s.times++
 	close(s.news)
 	s.news = make(chan struct{})
 }
 
 // event is what certmagic tells.
 func (s *Source) event(_ context.Context, name string, data map[string]any) error {
-	switch name {
-	case "cached_managed_cert":
-		for _, domain := range s.domains {
-			s.reload(domain)
-		}
-	case "cert_failed":
-		err, _ := data["error"].(error)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.fault = fmt.Errorf("acme: %v: %w", data["identifier"], err)
-		s.tell()
+	if err, ok := data["error"].(error); ok && name == "cert_failed" {
+		s.fail(fmt.Errorf("%v: %w", data["identifier"], err))
 	}
 	return nil
 }
@@ -213,8 +218,7 @@ func (s *Source) Watch(ctx context.Context, changed func(), fault func(error)) e
 	}
 	told := ""
 	s.mu.Lock()
-	seen, news := s.certs[s.domains[0]], s.news
-	known := len(s.certs)
+	seen, news := s.times, s.news
 	s.mu.Unlock()
 	for {
 		select {
@@ -223,16 +227,16 @@ func (s *Source) Watch(ctx context.Context, changed func(), fault func(error)) e
 		case <-news:
 		}
 		s.mu.Lock()
-		now, count, err := s.certs[s.domains[0]], len(s.certs), s.fault
+		now, err := s.times, s.fault
 		news = s.news
 		s.mu.Unlock()
-		switch {
-		case err != nil && err.Error() != told:
+		if now != seen {
+			told, seen = "", now
+			changed()
+		}
+		if err != nil && err.Error() != told {
 			told = err.Error()
 			fault(err)
-		case err == nil && (now != seen || count != known):
-			told, seen, known = "", now, count
-			changed()
 		}
 	}
 }
@@ -244,10 +248,7 @@ func (s *Source) work(ctx context.Context) {
 		pause := checkEvery
 		if err := s.manage(ctx); err != nil && ctx.Err() == nil {
 			pause, wait = wait, min(2*wait, lastRetry)
-			s.mu.Lock()
-			s.fault = fmt.Errorf("acme: %w", err)
-			s.tell()
-			s.mu.Unlock()
+			s.fail(err)
 		} else {
 			wait = firstRetry
 		}
@@ -268,10 +269,7 @@ func (s *Source) manage(ctx context.Context) error {
 		}
 		for _, c := range s.cache.AllMatchingCertificates(domain) {
 			if c.NeedsRenewal(s.config) {
-				if err := s.config.RenewCertSync(ctx, domain, false); err != nil {
-					return err
-				}
-				if _, err := s.config.CacheManagedCertificate(ctx, domain); err != nil {
+				if err := s.renew(ctx, domain, false); err != nil {
 					return err
 				}
 				break
@@ -279,5 +277,17 @@ func (s *Source) manage(ctx context.Context) error {
 		}
 		s.reload(domain)
 	}
+	return nil
+}
+
+func (s *Source) renew(ctx context.Context, domain string, force bool) error {
+	if err := s.config.RenewCertSync(ctx, domain, force); err != nil {
+		return err
+	}
+	c, err := s.config.CacheManagedCertificate(ctx, domain)
+	if err != nil {
+		return err
+	}
+	s.set(domain, &c.Certificate)
 	return nil
 }

@@ -203,10 +203,7 @@ func TestCertificateFromAnAuthority(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	// In the last third of its life it is renewed.
-	if err := s.config.RenewCertSync(t.Context(), "localhost", true); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.config.CacheManagedCertificate(t.Context(), "localhost"); err != nil {
+	if err := s.renew(t.Context(), "localhost", true); err != nil {
 		t.Fatal(err)
 	}
 	select {

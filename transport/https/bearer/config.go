@@ -80,7 +80,8 @@ type Issuer struct {
 	TenantClaim string
 	ScopeClaim  string
 	// MaxLifetime is the most time between issue and end of a token; 1 h. Tokens that live
-	// longer are refused.
+	// longer are refused: have the issuer shorten them, or raise it for one whose tokens
+	// cannot be short (those of Entra ID live up to 90 minutes).
 	MaxLifetime time.Duration
 
 	// Introspection, if set, asks the issuer whether a token is still good (RFC 7662).

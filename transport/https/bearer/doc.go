@@ -37,6 +37,7 @@
 //     token for Introspection.Grace. A flood of unknown opaque tokens can keep new opaque
 //     tokens out, though not those in use.
 //   - What the issuer itself does wrong: it decides who is who, and what they may ask for.
+//     It is asked directly: proxies of the environment are not used.
 //   - Proofs of possession that are replayed to another server process: each remembers its
 //     own. Use nonces, which are of one process, where several share a name.
 //

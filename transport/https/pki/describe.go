@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/pem"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -26,7 +27,7 @@ func (l *Local) write(file string, data []byte) error {
 	if old, err := regular.ReadFile(path, maxKeyFile); err == nil && bytes.Equal(old, data) {
 		return nil
 	}
-	return regular.Replace(path, data, 0o600)
+	return put(path, data, os.Rename)
 }
 
 // CA returns the path of the authority's certificate, which clients need.

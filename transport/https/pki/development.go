@@ -106,9 +106,9 @@ func (l *Local) open() error {
 	both := slices.Concat(key, cert)
 	clear(key)
 	if expired {
-		err = regular.Replace(path, both, 0o600)
+		err = put(path, both, os.Rename)
 	} else {
-		err = create(path, both)
+		err = put(path, both, os.Link) // which replaces nothing
 	}
 	clear(both)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -117,18 +117,19 @@ func (l *Local) open() error {
 	return l.load(path)
 }
 
-// create writes a file that is there whole or not at all, and never in the place of another.
-func create(path string, data []byte) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".authority-*") // mode 0600
+// put writes a file for its owner alone that is there whole or not at all. Several programs
+// may do so at once: each has a temporary file of its own, which place moves to its name.
+func put(path string, data []byte, place func(from, to string) error) error {
+	temp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(temp.Name()) }() // the link stays
+	defer func() { _ = os.Remove(temp.Name()) }() // what was renamed is gone, what was linked stays
 	_, err = temp.Write(data)
 	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return err
 	}
-	return os.Link(temp.Name(), path)
+	return place(temp.Name(), path)
 }
 
 // load reads the authority, and writes its certificate alone for clients.

@@ -176,7 +176,7 @@ func TestManyFirstStarts(t *testing.T) {
 	}
 	group.Wait()
 	for _, l := range all {
-		if l != nil && !l.ca.Equal(all[0].ca) {
+		if l != nil && all[0] != nil && !l.ca.Equal(all[0].ca) {
 			t.Error("two authorities")
 		}
 	}

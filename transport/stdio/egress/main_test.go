@@ -121,7 +121,7 @@ func (w *internet) resolve(_ context.Context, name string) ([]netip.Addr, error)
 		w.names[name] = answers[1:]
 	}
 	var addresses []netip.Addr
-	for _, text := range strings.FieldsSeq(answers[0]) {
+	for text := range strings.FieldsSeq(answers[0]) {
 		addresses = append(addresses, netip.MustParseAddr(text))
 	}
 	return addresses, nil

@@ -24,7 +24,8 @@ type Config struct {
 	// Resolve returns the addresses of a name; nil means the host's resolver. It is called
 	// once for each connection: what it answers is checked and then dialled.
 	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
-	// Dial connects to an address by TCP; nil means from this host.
+	// Dial connects to an address by TCP; nil means from this host. If what it returns has
+	// no CloseWrite, the end of what one side sends ends the connection.
 	Dial   func(ctx context.Context, address netip.AddrPort) (net.Conn, error)
 	Limits Limits
 	// OnEvent is called for each decision, from many goroutines; the connection concerned

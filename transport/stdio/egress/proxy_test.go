@@ -381,27 +381,34 @@ func TestConnectionFlood(t *testing.T) {
 		held = append(held, c)
 	}
 	const floods, each = 50, 200
-	results := make(chan int, floods)
+	type result struct {
+		refused int
+		conns   []net.Conn
+	}
+	results := make(chan result, floods)
 	for range floods {
 		go func() {
-			refused := 0
-			for range each {
+			var r result
+			for range each { // all are held, so that in the end ten thousand are open
 				c, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", w.addr)
 				if err != nil {
 					continue
 				}
-				first, _ := io.ReadAll(c)
-				c.Close()
-				if len(first) == 0 || strings.HasPrefix(string(first), "HTTP/1.1 503") {
-					refused++
+				r.conns = append(r.conns, c)
+				if first, _ := io.ReadAll(c); len(first) == 0 || strings.HasPrefix(string(first), "HTTP/1.1 503") {
+					r.refused++
 				}
 			}
-			results <- refused
+			results <- r
 		}()
 	}
 	total := 0
 	for range floods {
-		total += <-results
+		r := <-results
+		total += r.refused
+		for _, c := range r.conns {
+			t.Cleanup(func() { c.Close() })
+		}
 	}
 	if total != floods*each {
 		t.Errorf("%d of %d were refused", total, floods*each)

@@ -48,9 +48,16 @@ func init() {
 // inside runs a program in a sandbox and returns what it wrote.
 func inside(t *testing.T, w *egress.World, tier sandbox.Tier, env []string, args ...string) (string, bool) {
 	t.Helper()
+	needs := args[0]
+	if needs == "sh" {
+		needs = "wget"
+	}
+	if _, err := exec.LookPath(needs); err != nil {
+		t.Skipf("reason: %s is not installed: apt install %s", needs, filepath.Base(needs))
+	}
 	path, err := exec.LookPath(args[0])
 	if err != nil {
-		t.Skipf("reason: %s is not installed: apt install %s", args[0], filepath.Base(args[0]))
+		t.Fatal(err)
 	}
 	server, err := egress.NewServer(w.Config)
 	if err != nil {

@@ -36,7 +36,9 @@ func (s *Server) transparent(c *client) {
 // end is the server's. The error of a refused call is a [*mcpsec.Denial].
 //
 // Made-up addresses stand for names, 127.0.0.1:3128 is the proxy, and port 53 of any address
-// that no rule lists is the name server.
+// that no rule lists is the name server, over TCP: the C library asks it with
+// RES_OPTIONS=use-vc, and who asks by datagram only needs the proxy. Everything else is
+// refused if it is not listed, ports that the program itself listens on included.
 //
 // [*mcpsec.Denial]: https://pkg.go.dev/github.com/mcpsec/mcpsec-go/mcpsec#Denial
 func (s *Server) Connect(ctx context.Context, address netip.AddrPort) (*net.TCPConn, error) {

@@ -35,12 +35,12 @@ func target(tb testing.TB) string {
 	if err := os.WriteFile(source, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	cmd := exec.CommandContext(tb.Context(), build[0], build[1:]...) //nolint:gosec // the test's own
+	cmd := exec.CommandContext(tb.Context(), build[0], build[1:]...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("%v\n%s", err, out)
 	}
-	if err := os.Chmod(path, 0o755); err != nil { //nolint:gosec // for the ordinary user
+	if err := os.Chmod(path, 0o755); err != nil {
 		tb.Fatal(err)
 	}
 	return path
@@ -105,7 +105,7 @@ func asUser(b *testing.B) bool {
 		return false
 	}
 	dir := asuser.Dir(b)
-	cmd := exec.CommandContext(b.Context(), asuser.Copy(b, dir, "/proc/self/exe"), "-test.run=^$", "-test.benchtime=1x", "-test.bench=^"+b.Name()+"$") //nolint:gosec // the test's own binary
+	cmd := exec.CommandContext(b.Context(), asuser.Copy(b, dir, "/proc/self/exe"), "-test.run=^$", "-test.benchtime=1x", "-test.bench=^"+b.Name()+"$")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "HOME="+dir, targetVariable+"="+target(b))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: asuser.UID, Gid: asuser.UID}}
@@ -143,7 +143,7 @@ func BenchmarkStart(b *testing.B) {
 	}
 	runs := []func(){
 		func() {
-			if err := exec.CommandContext(b.Context(), full.Path).Run(); err != nil { //nolint:gosec // the test's own program
+			if err := exec.CommandContext(b.Context(), full.Path).Run(); err != nil {
 				b.Fatal(err)
 			}
 		},
@@ -160,7 +160,7 @@ func BenchmarkStart(b *testing.B) {
 	}
 	if args := bubblewrap(b, full); args != nil {
 		runs = append(runs, func() {
-			if out, err := exec.CommandContext(b.Context(), args[0], args[1:]...).CombinedOutput(); err != nil { //nolint:gosec // the test's own program
+			if out, err := exec.CommandContext(b.Context(), args[0], args[1:]...).CombinedOutput(); err != nil {
 				b.Fatalf("%v\n%s", err, out)
 			}
 		})

@@ -53,8 +53,8 @@ func networkPaths() []string {
 		"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/services",
 		"/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
 	} {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			paths = append(paths, real)
+		if at, err := filepath.EvalSymlinks(path); err == nil {
+			paths = append(paths, at)
 		}
 	}
 	return paths

@@ -96,7 +96,7 @@ func (c *confinement) plan() (err error) {
 	if err := c.planLandlock(); err != nil {
 		return err
 	}
-	if c.threads, err = newThreads(c.abi); err != nil && !(c.may(LandlockFiles) && c.may(Capabilities)) {
+	if c.threads, err = newThreads(c.abi); err != nil && (!c.may(LandlockFiles) || !c.may(Capabilities)) {
 		return err
 	}
 	if err := c.planFilter(); err != nil {
@@ -161,7 +161,7 @@ func (c *confinement) apply() error {
 }
 
 // load makes the runtime read now what it reads from files when it is first asked.
-func load() { _, _ = time.Now().Local().Zone() }
+func load() { _, _ = time.Now().Zone() }
 
 // resolveOverTCP makes names be looked up without UDP.
 func resolveOverTCP() {

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -31,10 +32,10 @@ type order struct {
 }
 
 type confined struct {
-	Error  string
-	Second string
-	Report *Report
-	Tries  []map[string]string
+	Error  string              `json:"error"`
+	Second string              `json:"second"`
+	Report *Report             `json:"report"`
+	Tries  []map[string]string `json:"tries"`
 }
 
 var building sync.Mutex
@@ -132,9 +133,7 @@ func ends() map[string]string {
 
 func with(over map[string]string) map[string]string {
 	all := ends()
-	for k, v := range over {
-		all[k] = v
-	}
+	maps.Copy(all, over)
 	return all
 }
 
@@ -170,7 +169,7 @@ func inForce(t *testing.T, r *Report, controls ...Control) {
 	seen := make(map[Control]bool)
 	for _, f := range r.Controls {
 		seen[f.Control] = f.InForce && f.Verified
-		if f.Required && !(f.InForce && f.Verified) {
+		if f.Required && (!f.InForce || !f.Verified) {
 			t.Errorf("%+v is required", f)
 		}
 		if !f.InForce && f.Wanted && f.Detail == "" {
@@ -237,7 +236,7 @@ func TestConfineHosts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close()
+		t.Cleanup(func() { l.Close() })
 		ports[i] = l.Addr().(*net.TCPAddr).Port
 	}
 	p := Hosts(fmt.Sprintf("api.example.com:%d", ports[0]))
@@ -337,6 +336,26 @@ func TestConfineRefused(t *testing.T) {
 		if c := confine(t, path, order{Profile: Profile{Unix: true}, In: in, Out: out}); !strings.Contains(c.Error, "abi 9") {
 			t.Errorf("%q", c.Error)
 		}
+	}
+}
+
+// TestNamesOverTCP: a confined process has no UDP sockets, so names are asked for by TCP.
+func TestNamesOverTCP(t *testing.T) {
+	before := net.DefaultResolver
+	t.Cleanup(func() { net.DefaultResolver = before })
+	resolveOverTCP()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.DefaultResolver.Dial(t.Context(), "udp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, packets := c.(net.PacketConn); packets || !net.DefaultResolver.PreferGo {
+		t.Error("names are asked for in datagrams")
 	}
 }
 

@@ -84,18 +84,18 @@ func (c *confinement) limit() (Finding, error) {
 	return Finding{InForce: true, Verified: true, Mechanism: "setrlimit"}, nil
 }
 
-func (c *confinement) limits() map[int]uint64 { //nolint:gosec // none is negative
+func (c *confinement) limits() map[int]uint64 {
 	l := c.profile.Limits.withDefaults()
 	limits := map[int]uint64{
 		unix.RLIMIT_CORE:     0,
 		unix.RLIMIT_MEMLOCK:  64 << 10,
 		unix.RLIMIT_MSGQUEUE: 0,
-		unix.RLIMIT_DATA:     uint64(l.Memory),
-		unix.RLIMIT_NOFILE:   uint64(l.Files),
-		unix.RLIMIT_FSIZE:    uint64(l.FileSize),
+		unix.RLIMIT_DATA:     uint64(l.Memory),   //nolint:gosec // checked
+		unix.RLIMIT_NOFILE:   uint64(l.Files),    //nolint:gosec // checked
+		unix.RLIMIT_FSIZE:    uint64(l.FileSize), //nolint:gosec // checked
 	}
 	if c.profile.Limits.Processes > 0 {
-		limits[unix.RLIMIT_NPROC] = uint64(l.Processes)
+		limits[unix.RLIMIT_NPROC] = uint64(l.Processes) //nolint:gosec // checked
 	}
 	if l.CPU > 0 {
 		limits[unix.RLIMIT_CPU] = max(1, uint64(l.CPU.Seconds()))

@@ -51,7 +51,7 @@ func (t threads) capset() error {
 	if !t.all {
 		return unix.Capset(&header, &none[0])
 	}
-	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&none[0])), 0)
+	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&none[0])), 0) //nolint:gosec // a system call
 	return nonzero(errno)
 }
 
@@ -67,7 +67,7 @@ func (threads) ask() error {
 }
 
 func (t threads) restrict(ruleset int) error {
-	fd := uintptr(ruleset) //nolint:gosec // a descriptor
+	fd := uintptr(ruleset)
 	if t.inner {
 		_, _, errno := syscall.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, fd, unix.LANDLOCK_RESTRICT_SELF_TSYNC, 0)
 		return nonzero(errno)
@@ -90,7 +90,7 @@ func (t threads) openat(path *byte) error {
 	} else {
 		fd, _, errno = syscall.Syscall6(unix.SYS_OPENAT, uintptr(at), uintptr(unsafe.Pointer(path)), flags, 0, 0, 0) //nolint:gosec // see above
 		if errno == 0 {
-			_ = unix.Close(int(fd)) //nolint:gosec // a descriptor
+			_ = unix.Close(int(fd))
 		}
 	}
 	runtime.KeepAlive(path)

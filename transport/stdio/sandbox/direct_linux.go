@@ -121,6 +121,7 @@ func lose(without map[Control]error, c Control, err error, h host) {
 		follow = []Control{Proc}
 	case LandlockFiles:
 		follow = []Control{LandlockNet, LandlockScope}
+	default:
 	}
 	for _, f := range follow {
 		if without[f] == nil {
@@ -145,8 +146,9 @@ func required(c *Command, control Control, without map[Control]error) bool {
 		return without[NetNamespace] != nil && len(c.Profile.Egress)+len(c.Profile.Listen) > 0
 	case LandlockScope:
 		return without[PIDNamespace] != nil || without[NetNamespace] != nil
+	default:
+		return true
 	}
-	return true
 }
 
 // lostError is a control that the kernel refused.
@@ -199,14 +201,14 @@ func checkProgram(path string, v *view) error {
 	if e := cover(v.entries, path); e != nil {
 		source = filepath.Join(e.source, path[len(e.target):])
 	}
-	real, err := filepath.EvalSymlinks(source)
+	found, err := filepath.EvalSymlinks(source)
 	if err != nil {
 		return fmt.Errorf("program: %w", err)
 	}
-	if source == path && !v.executable(real) {
-		return fmt.Errorf("program %s: not below a path that the profile lets it execute: add it to Exec", real)
+	if source == path && !v.executable(found) {
+		return fmt.Errorf("program %s: not below a path that the profile lets it execute: add it to Exec", found)
 	}
-	f, err := os.OpenFile(real, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := os.OpenFile(found, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, os.ErrPermission) {
 		return nil // executable all the same, perhaps; the kernel knows
 	}
@@ -219,9 +221,9 @@ func checkProgram(path string, v *view) error {
 	case err != nil:
 		return fmt.Errorf("program: %w", err)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("program %s: not a file", real)
+		return fmt.Errorf("program %s: not a file", found)
 	case info.Mode()&0o111 == 0:
-		return fmt.Errorf("program %s: not executable: chmod +x, or start its interpreter", real)
+		return fmt.Errorf("program %s: not executable: chmod +x, or start its interpreter", found)
 	}
 	return checkArchitecture(f)
 }

@@ -53,7 +53,7 @@ func thisHost(user int) (host, error) {
 var lastCapability = sync.OnceValue(func() int {
 	last := -1
 	for c := range 64 {
-		if _, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0); err != nil { //nolint:gosec // small
+		if _, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0); err != nil {
 			break
 		}
 		last = c
@@ -84,7 +84,7 @@ func (d direct) probe(ctx context.Context) (*Report, error) {
 	c := &Command{
 		Path: "/", Args: []string{"probe"}, Allow: everything,
 		Profile: Profile{Egress: []string{"probe.invalid"}},
-		Network: func(n Network) error { return nil },
+		Network: func(Network) error { return nil },
 	}
 	p, err := d.start(ctx, c, &view{})
 	if err != nil {
@@ -115,8 +115,9 @@ func remedy(c Control, err error) string {
 		return "allow the loss of it, or make user and network namespaces available"
 	case Rlimits:
 		return "raise the hard limits of the host process: a limit can only be lowered"
+	default:
+		return "if this process runs inside another sandbox, let that one pass the call"
 	}
-	return "if this process runs inside another sandbox, let that one pass the call"
 }
 
 // switchedOff looks, once, for the switch that takes namespaces away.
@@ -147,6 +148,7 @@ func namespaceRemedy(c Control, errno syscall.Errno) string {
 		return "run on Linux 5.12 or newer"
 	case unix.EINVAL:
 		return "run on a kernel with this kind of namespace"
+	default:
+		return "make " + string(c) + " available, or allow its loss"
 	}
-	return "make " + string(c) + " available, or allow its loss"
 }

@@ -39,7 +39,7 @@ func (p *plan) bounds() []bound {
 		list = append(list, bound{"Max processes", unix.RLIMIT_NPROC, uint64(l.Processes)}) //nolint:gosec // checked
 	}
 	if l.CPU > 0 {
-		list = append(list, bound{"Max cpu time", unix.RLIMIT_CPU, uint64((l.CPU + time.Second - 1) / time.Second)}) //nolint:gosec // checked
+		list = append(list, bound{"Max cpu time", unix.RLIMIT_CPU, uint64((l.CPU + time.Second - 1) / time.Second)})
 	}
 	return list
 }

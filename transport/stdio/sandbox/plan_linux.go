@@ -154,8 +154,8 @@ func (p *plan) inject() {
 
 // install puts a filter in force.
 func (p *plan) install(step string, code []unix.SockFilter, flags int) *program.Op {
-	bytes := unsafe.Slice((*byte)(unsafe.Pointer(&code[0])), len(code)*int(unsafe.Sizeof(code[0])))
-	fprog := unix.SockFprog{Len: uint16(len(code))} //nolint:gosec // at most 4096
+	bytes := unsafe.Slice((*byte)(unsafe.Pointer(&code[0])), len(code)*int(unsafe.Sizeof(code[0]))) //nolint:gosec // the kernel's struct, as bytes
+	fprog := unix.SockFprog{Len: uint16(len(code))}                                                 //nolint:gosec // at most 4096
 	block := memory(step, &fprog).Point(int(unsafe.Offsetof(fprog.Filter)), program.Memory(step, bytes))
 	return p.Do(step, program.Seccomp, program.Number(unix.SECCOMP_SET_MODE_FILTER), program.Number(flags), program.At(block))
 }

@@ -106,7 +106,7 @@ func TestPlanGoldenARM64(t *testing.T) {
 	if *update {
 		args = append(args, "-update")
 	}
-	out, err := exec.CommandContext(t.Context(), emulator, args...).CombinedOutput() //nolint:gosec // the test's own binary
+	out, err := exec.CommandContext(t.Context(), emulator, args...).CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -108,7 +108,7 @@ func (p *plan) listen(kind int, ip [4]byte, port uint16) {
 // send passes descriptors to the host.
 func (p *plan) send(what string, to int, list []*program.Op) {
 	rights := make([]byte, unix.CmsgSpace(4*len(list)))
-	header := (*unix.Cmsghdr)(unsafe.Pointer(&rights[0]))
+	header := (*unix.Cmsghdr)(unsafe.Pointer(&rights[0])) //nolint:gosec // its size was asked for
 	header.Level, header.Type = unix.SOL_SOCKET, unix.SCM_RIGHTS
 	header.SetLen(unix.CmsgLen(4 * len(list)))
 	control := program.Memory(what, rights)
@@ -143,6 +143,6 @@ func egressPorts(hosts []string) ([]uint16, error) {
 
 func socketAddress(ip [4]byte, port uint16) unix.RawSockaddrInet4 {
 	a := unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: ip}
-	binary.BigEndian.PutUint16(unsafe.Slice((*byte)(unsafe.Pointer(&a.Port)), 2), port)
+	binary.BigEndian.PutUint16(unsafe.Slice((*byte)(unsafe.Pointer(&a.Port)), 2), port) //nolint:gosec // two bytes in the network's order
 	return a
 }

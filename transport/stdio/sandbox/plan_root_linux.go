@@ -52,17 +52,17 @@ func (p *plan) openTree(source, target string, dir bool, set uint64) {
 	o := p.Do("open "+source, program.OpenTree, program.Number(unix.AT_FDCWD), program.Text(source),
 		program.Number(uint64(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)))
 	attr := unix.MountAttr{Attr_set: set}
-	show := "nosuid"
+	show := []string{"nosuid"}
 	for _, bit := range []struct {
 		bit  uint64
 		name string
 	}{{unix.MOUNT_ATTR_NODEV, "nodev"}, {unix.MOUNT_ATTR_RDONLY, "ro"}, {unix.MOUNT_ATTR_NOEXEC, "noexec"}} {
 		if set&bit.bit != 0 {
-			show += "," + bit.name
+			show = append(show, bit.name)
 		}
 	}
 	p.Do("restrict "+source, program.MountSetattr, program.Result(o), program.Text(""), program.Number(unix.AT_EMPTY_PATH|unix.AT_RECURSIVE),
-		program.At(memory(show, &attr)), program.Number(unsafe.Sizeof(attr)))
+		program.At(memory(strings.Join(show, ","), &attr)), program.Number(unsafe.Sizeof(attr)))
 	p.trees = append(p.trees, tree{opened: o, target: target, dir: dir})
 }
 
@@ -176,5 +176,5 @@ func (p *plan) mount(step, source, target, kind string, flags uintptr, options s
 
 // memory is a block with the bytes of a struct of the kernel's.
 func memory[T any](show string, v *T) *program.Block {
-	return program.Memory(show, unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v)))
+	return program.Memory(show, unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v))) //nolint:gosec // as bytes, for the kernel
 }

@@ -3,6 +3,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,9 +35,13 @@ func (l *launching) serve(files []*os.File) error {
 		if err != nil {
 			return fmt.Errorf("sandbox: listener: %w", err)
 		}
-		l.network.Notify = os.NewFile(uintptr(fd), "seccomp listener") //nolint:gosec // a descriptor
-	} else if err := l.network.listen(files); err != nil {
-		return fmt.Errorf("sandbox: sockets of the child: %w", err)
+		l.network.Notify = os.NewFile(uintptr(fd), "seccomp listener")
+	} else {
+		n, err := listeners(files)
+		l.network = n
+		if err != nil {
+			return fmt.Errorf("sandbox: sockets of the child: %w", err)
+		}
 	}
 	if err := p.command.Network(l.network); err != nil {
 		return fmt.Errorf("sandbox: network: %w", err)
@@ -44,20 +49,20 @@ func (l *launching) serve(files []*os.File) error {
 	return nil
 }
 
-// listen takes the sockets in the order in which the plan made them.
-func (n *Network) listen(files []*os.File) error {
+// listeners takes the sockets in the order in which the plan made them.
+func listeners(files []*os.File) (n Network, err error) {
 	for i, f := range files {
 		if i == 1 {
 			conn, err := net.FilePacketConn(f)
 			if err != nil {
-				return err
+				return n, err
 			}
 			n.DNS = conn
 			continue
 		}
 		listener, err := net.FileListener(f)
 		if err != nil {
-			return err
+			return n, err
 		}
 		if i == 0 {
 			n.Proxy = listener
@@ -65,10 +70,10 @@ func (n *Network) listen(files []*os.File) error {
 			n.Transparent = append(n.Transparent, listener)
 		}
 	}
-	return nil
+	return n, nil
 }
 
-func (n *Network) close() {
+func (n Network) close() {
 	if n.Proxy != nil {
 		_ = n.Proxy.Close()
 	}
@@ -111,9 +116,9 @@ func (l *launching) process(report *Report) *process {
 func (p *process) reap() {
 	defer close(p.done)
 	if !p.whole {
-		var info unix.Siginfo
-		for unix.Waitid(unix.P_PID, p.child.Pid, &info, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR { //nolint:errorlint // an errno as it is
-		}
+		_ = ignoringEINTR(func() error {
+			return unix.Waitid(unix.P_PID, p.child.Pid, &unix.Siginfo{}, unix.WEXITED|unix.WNOWAIT, nil)
+		})
 		// Its number is its own until it is reaped below, and so is the group's.
 		_ = syscall.Kill(-p.child.Pid, syscall.SIGKILL)
 		p.group.kill()
@@ -204,7 +209,7 @@ func inSession(first int) []int {
 			continue
 		}
 		// The name, in parentheses, may contain anything.
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 		if len(fields) > 3 && fields[3] == strconv.Itoa(first) && fields[0] != "Z" && fields[0] != "X" {
 			list = append(list, pid)
 		}

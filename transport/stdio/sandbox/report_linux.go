@@ -19,62 +19,61 @@ func (p *plan) finding(c Control, run *program.Run, o *outside, groupErr error) 
 		f.Detail, f.Remedy = err.Error(), remedy(c, err)
 		return f
 	}
-	f.InForce = true
+	f.InForce, f.Mechanism = true, mechanisms[c]
 	switch c {
-	case MountNamespace:
-		f.Mechanism = "mount namespace, private root"
-	case PIDNamespace:
-		f.Mechanism = "pid namespace"
-	case Proc:
-		f.Mechanism = "proc of the pid namespace, hidepid=invisible, read only"
 	case LandlockFiles:
-		f.Mechanism, f.Verified = fmt.Sprintf("landlock abi %d", p.host.abi), true
+		f.Verified, f.Mechanism = true, fmt.Sprintf("landlock abi %d", p.host.abi)
 		f.Detail = "an open of / that no rule allows was refused"
 	case LandlockNet, LandlockScope:
-		f.Mechanism = fmt.Sprintf("landlock abi %d", p.host.abi)
-		f.Verified = c == LandlockNet
+		f.Verified, f.Mechanism = c == LandlockNet, fmt.Sprintf("landlock abi %d", p.host.abi)
 	case Seccomp:
 		f.Mechanism = fmt.Sprintf("filter of %d instructions", len(p.filter.Code))
-	case NoNewPrivs:
-		f.Mechanism = "PR_SET_NO_NEW_PRIVS"
 	case Capabilities:
-		f.Mechanism = "capset, securebits"
 		if !p.host.root() && !p.has(UserNamespace) {
 			f.Detail = "an ordinary user cannot clear the bounding set; without new privileges nothing comes of it"
 		}
 	case Rlimits:
-		f.Mechanism = "prlimit"
 		if !p.has(UserNamespace) {
 			f.Detail = "processes are not counted: without a user namespace the count is that of the whole user"
 		}
 	case Cgroup:
-		if f.InForce = groupErr == nil; f.InForce {
-			f.Mechanism = "cgroup"
-		} else {
-			f.Detail, f.Remedy = groupErr.Error(), remedy(Cgroup, groupErr)
+		if groupErr != nil {
+			f.InForce, f.Mechanism, f.Detail, f.Remedy = false, "", groupErr.Error(), remedy(Cgroup, groupErr)
 		}
-	case Descriptors:
-		f.Mechanism = "close_range"
-	case Environment:
-		f.Mechanism = "execve"
-	case Tree:
-		f.Mechanism = "pid namespace, PR_SET_PDEATHSIG"
 	case Egress:
 		p.egress(&f)
 	case Artifact:
 		f.Wanted, f.InForce = p.command.Program != nil, p.command.Program != nil
-		if f.InForce {
-			f.Mechanism = "execveat of an open file"
-		}
 	case Speculation:
 		p.speculated(&f, run, o)
 	case CoreScheduling:
-		f.Mechanism, f.InForce = "PR_SCHED_CORE", run.Result(p.coreSched) == 0
+		f.InForce = run.Result(p.coreSched) == 0
 		f.Detail = "hyper-threads: " + hyperThreads()
 	default:
-		f.Mechanism = strings.ReplaceAll(string(c), "-", " ")
 	}
 	return f
+}
+
+// mechanisms are what enforces the controls that are always enforced the same way.
+var mechanisms = map[Control]string{
+	UserNamespace:   "user namespace",
+	MountNamespace:  "mount namespace, private root",
+	PIDNamespace:    "pid namespace",
+	IPCNamespace:    "ipc namespace",
+	UTSNamespace:    "uts namespace",
+	NetNamespace:    "net namespace",
+	CgroupNamespace: "cgroup namespace",
+	Proc:            "proc of the pid namespace, hidepid=invisible, read only",
+	NoNewPrivs:      "PR_SET_NO_NEW_PRIVS",
+	Capabilities:    "capset, securebits",
+	Rlimits:         "prlimit",
+	Cgroup:          "cgroup",
+	Descriptors:     "close_range",
+	Environment:     "execve",
+	Tree:            "pid namespace, PR_SET_PDEATHSIG",
+	Artifact:        "execveat of an open file",
+	Speculation:     "PR_SET_SPECULATION_CTRL",
+	CoreScheduling:  "PR_SCHED_CORE",
 }
 
 func (p *plan) egress(f *Finding) {
@@ -96,7 +95,6 @@ func (p *plan) egress(f *Finding) {
 // speculated says what became of the two kinds of speculation that a process can switch
 // off for itself.
 func (p *plan) speculated(f *Finding, run *program.Run, o *outside) {
-	f.Mechanism = "PR_SET_SPECULATION_CTRL"
 	store, jump := "unknown", "unknown"
 	if o != nil {
 		store, jump = o.status["Speculation_Store_Bypass"], o.status["SpeculationIndirectBranch"]

@@ -73,7 +73,7 @@ func (l *launching) prepare(c *Command, v *view, h host, without map[Control]err
 	if err != nil {
 		return fmt.Errorf("sandbox: socket to the child: %w", err)
 	}
-	l.socket, l.theirs = os.NewFile(uintptr(ends[0]), "sandbox child"), os.NewFile(uintptr(ends[1]), "sandbox host") //nolint:gosec // descriptors
+	l.socket, l.theirs = os.NewFile(uintptr(ends[0]), "sandbox child"), os.NewFile(uintptr(ends[1]), "sandbox host")
 	if l.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
@@ -81,7 +81,7 @@ func (l *launching) prepare(c *Command, v *view, h host, without map[Control]err
 		if f == nil {
 			f = l.null
 		}
-		return int(f.Fd()) //nolint:gosec // a descriptor
+		return int(f.Fd())
 	}
 	d := fds{stdin: number(c.Stdin), stdout: number(c.Stdout), stderr: number(c.Stderr), program: -1, child: ends[1]}
 	if c.Program != nil {
@@ -254,7 +254,7 @@ func put(path, text string) error {
 
 // tell lets the child go on.
 func (l *launching) tell() error {
-	return ignoringEINTR(func() error { return unix.Send(int(l.socket.Fd()), []byte{1}, unix.MSG_NOSIGNAL) }) //nolint:gosec // a descriptor
+	return ignoringEINTR(func() error { return unix.Send(int(l.socket.Fd()), []byte{1}, unix.MSG_NOSIGNAL) })
 }
 
 // hear waits for the child's next message and the descriptors in it. The error is io.EOF
@@ -266,7 +266,7 @@ func (l *launching) hear() ([]*os.File, error) {
 		oob     = make([]byte, unix.CmsgSpace(4*(maxPorts+4)))
 	)
 	err := ignoringEINTR(func() (err error) {
-		n, oobn, _, _, err = unix.Recvmsg(int(l.socket.Fd()), body[:], oob, unix.MSG_CMSG_CLOEXEC) //nolint:gosec // a descriptor
+		n, oobn, _, _, err = unix.Recvmsg(int(l.socket.Fd()), body[:], oob, unix.MSG_CMSG_CLOEXEC)
 		return err
 	})
 	if err != nil {
@@ -286,7 +286,7 @@ func (l *launching) hear() ([]*os.File, error) {
 			return files, err
 		}
 		for _, fd := range numbers {
-			files = append(files, os.NewFile(uintptr(fd), "sandbox socket")) //nolint:gosec // a descriptor
+			files = append(files, os.NewFile(uintptr(fd), "sandbox socket"))
 		}
 	}
 	return files, nil
@@ -304,8 +304,7 @@ func (l *launching) because(ctx context.Context, err error) error {
 	if failure := l.run.Failure(); failure != nil {
 		return lost(failure)
 	}
-	var own *lostError
-	if errors.As(err, &own) {
+	if _, own := errors.AsType[*lostError](err); own {
 		return err
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, unix.EPIPE) {
@@ -331,7 +330,7 @@ func (l *launching) finish() {
 	if l.run != nil {
 		l.run.Close()
 		if l.plan.host.root() && l.dumpable != 2 { // 2 is the kernel's own choice, and comes back by itself
-			_ = unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(l.dumpable), 0, 0, 0) //nolint:gosec // 0 or 1
+			_ = unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(l.dumpable), 0, 0, 0)
 		}
 	}
 	for _, f := range []*os.File{l.socket, l.theirs, l.null} {

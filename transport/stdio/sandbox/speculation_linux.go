@@ -69,7 +69,7 @@ func speculationName(state uintptr) SpeculationControl {
 // calling thread.
 func coreScheduling() bool {
 	var cookie uint64
-	_, _, errno := unix.Syscall6(unix.SYS_PRCTL, unix.PR_SCHED_CORE, unix.PR_SCHED_CORE_GET, 0, 0, uintptr(unsafe.Pointer(&cookie)), 0)
+	_, _, errno := unix.Syscall6(unix.SYS_PRCTL, unix.PR_SCHED_CORE, unix.PR_SCHED_CORE_GET, 0, 0, uintptr(unsafe.Pointer(&cookie)), 0) //nolint:gosec // a system call
 	return errno == 0
 }
 

@@ -183,10 +183,10 @@ func TestNothingIsInherited(t *testing.T) { //nolint:paralleltest // changes thi
 	signal.Ignore(syscall.SIGUSR2)
 	defer signal.Reset(syscall.SIGUSR2)
 	for _, fd := range []int{10, 251} {
-		if err := unix.Dup2(2, fd); err != nil {
+		if err := unix.Dup3(2, fd, 0); err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = unix.Close(fd) }()
+		t.Cleanup(func() { _ = unix.Close(fd) })
 	}
 	if got, err := unix.FcntlInt(251, unix.F_GETFD, 0); err != nil || got&unix.FD_CLOEXEC != 0 {
 		t.Fatalf("descriptor 251 would not be inherited anyway: %d, %v", got, err)
@@ -219,7 +219,7 @@ func TestProgramInMemory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			program := os.NewFile(uintptr(fd), "program") //nolint:gosec // a descriptor
+			program := os.NewFile(uintptr(fd), "program")
 			defer func() { _ = program.Close() }()
 			binary, err := os.ReadFile(target(t))
 			mustDo(t, err)

@@ -67,7 +67,10 @@ func newView(c *Command) (*view, error) {
 			return nil, fmt.Errorf("mount %s at %s: %w", m.Source, m.Target, err)
 		}
 	}
-	return v, v.settle()
+	if err := v.settle(); err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 // system adds what [SystemPaths] names, as it was when first asked for.
@@ -122,21 +125,21 @@ func (v *view) add(path string, a access) error {
 	if !filepath.IsAbs(path) || strings.ContainsRune(path, 0) {
 		return errors.New("not an absolute path")
 	}
-	real, links, err := resolve(filepath.Clean(path))
+	found, links, err := resolve(filepath.Clean(path))
 	if err != nil {
 		return err
 	}
-	if err := reserved(real); err != nil {
+	if err := reserved(found); err != nil {
 		return err
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(found)
 	if err != nil {
 		return err
 	}
 	if !info.IsDir() && !info.Mode().IsRegular() {
 		return errors.New("neither a file nor a folder")
 	}
-	v.entries = append(v.entries, entry{source: real, target: real, access: a, dir: info.IsDir()})
+	v.entries = append(v.entries, entry{source: found, target: found, access: a, dir: info.IsDir()})
 	v.links = append(v.links, links...)
 	return nil
 }
@@ -155,9 +158,9 @@ func reserved(path string) error {
 }
 
 // resolve follows symbolic links and says which ones.
-func resolve(path string) (real string, links []link, err error) {
+func resolve(path string) (found string, links []link, err error) {
 	rest := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	real = "/"
+	found = "/"
 	for len(rest) > 0 {
 		name := rest[0]
 		rest = rest[1:]
@@ -165,16 +168,16 @@ func resolve(path string) (real string, links []link, err error) {
 		case "", ".":
 			continue
 		case "..":
-			real = filepath.Dir(real)
+			found = filepath.Dir(found)
 			continue
 		}
-		at := filepath.Join(real, name)
+		at := filepath.Join(found, name)
 		info, err := os.Lstat(at)
 		if err != nil {
 			return "", nil, err
 		}
 		if info.Mode()&fs.ModeSymlink == 0 {
-			real = at
+			found = at
 			continue
 		}
 		if len(links) == 40 {
@@ -186,11 +189,11 @@ func resolve(path string) (real string, links []link, err error) {
 		}
 		links = append(links, link{at: at, to: to})
 		if filepath.IsAbs(to) {
-			real = "/"
+			found = "/"
 		}
 		rest = append(strings.Split(strings.TrimPrefix(to, "/"), "/"), rest...)
 	}
-	return real, links, nil
+	return found, links, nil
 }
 
 // settle orders the view, drops what is there twice, and refuses what contradicts itself.

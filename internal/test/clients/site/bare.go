@@ -16,12 +16,13 @@ import (
 type Bare struct {
 	URL string
 	MCP *mcp.Server
+	Web *http.Server
 
 	authority *Authority
 }
 
-// NewBare starts one. It ends with the test.
-func NewBare(tb testing.TB, p Plan) *Bare {
+// NewBare starts one. It ends with the test. With around, that stands before every handler.
+func NewBare(tb testing.TB, p Plan, around ...func(http.Handler) http.Handler) *Bare {
 	tb.Helper()
 	b := &Bare{MCP: mcp.NewServer(&mcp.Implementation{Name: "site", Version: "1"}, p.Options), authority: NewAuthority(tb)}
 	mcp.AddTool(b.MCP, &mcp.Tool{Name: "echo"}, Echo)
@@ -40,11 +41,15 @@ func NewBare(tb testing.TB, p Plan) *Bare {
 		}
 		sessions.ServeHTTP(w, r)
 	})
-	web := httptest.NewUnstartedServer(mux)
+	h := http.Handler(mux)
+	for _, wrap := range around {
+		h = wrap(h)
+	}
+	web := httptest.NewUnstartedServer(h)
 	web.EnableHTTP2 = true
 	web.TLS = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{b.authority.Server(tb)}}
 	web.StartTLS()
-	b.URL = web.URL
+	b.URL, b.Web = web.URL, web.Config
 	tb.Cleanup(func() {
 		web.CloseClientConnections()
 		for ss := range b.MCP.Sessions() {

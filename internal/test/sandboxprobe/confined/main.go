@@ -17,7 +17,7 @@ import (
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox"
 )
 
-// An Order is what a test wants, as JSON in the first argument.
+// An order is what a test wants, as JSON in the first argument.
 type order struct {
 	Profile sandbox.Profile   `json:"profile"`
 	Allow   []sandbox.Control `json:"allow"`
@@ -34,7 +34,6 @@ type result struct {
 	Second string              `json:"second,omitempty"`
 	Report *sandbox.Report     `json:"report,omitempty"`
 	Tries  []map[string]string `json:"tries,omitempty"` // of each thread
-	Lines  []string            `json:"lines,omitempty"` // of status, of each thread
 }
 
 func main() {

@@ -74,8 +74,7 @@ func listen() error {
 func execute(path string) error {
 	process, err := os.StartProcess(path, []string{path}, &os.ProcAttr{})
 	if err != nil {
-		var errno unix.Errno
-		if errors.As(err, &errno) {
+		if errno, ok := errors.AsType[unix.Errno](err); ok {
 			return errno
 		}
 		return err

@@ -16,7 +16,7 @@ func ABI() int {
 	if errno != 0 {
 		return 0
 	}
-	return int(v) //nolint:gosec // a small number
+	return int(v)
 }
 
 // Attr is the kernel's struct landlock_ruleset_attr.
@@ -38,11 +38,11 @@ func (s *Ruleset) AttrSize() uintptr {
 // Open makes the ruleset in the kernel. Its descriptor is closed on exec.
 func (s *Ruleset) Open() (fd int, err error) {
 	attr := s.Attr()
-	r, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), s.AttrSize(), 0)
+	r, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), s.AttrSize(), 0) //nolint:gosec // a system call
 	if errno != 0 {
 		return -1, fmt.Errorf("landlock: create ruleset: %w", errno)
 	}
-	fd = int(r) //nolint:gosec // a descriptor
+	fd = int(r)
 	defer func() {
 		if err != nil {
 			_ = unix.Close(fd)
@@ -59,7 +59,7 @@ func (s *Ruleset) Open() (fd int, err error) {
 	} {
 		for _, port := range ports {
 			attr := PortAttr{Access: access, Port: uint64(port)}
-			if _, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, r, RuleNetPort, uintptr(unsafe.Pointer(&attr)), 0, 0, 0); errno != 0 {
+			if _, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, r, RuleNetPort, uintptr(unsafe.Pointer(&attr)), 0, 0, 0); errno != 0 { //nolint:gosec // a system call
 				return -1, fmt.Errorf("landlock: port %d: %w", port, errno)
 			}
 		}

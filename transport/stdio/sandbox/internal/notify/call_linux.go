@@ -65,7 +65,7 @@ func ioctl(fd int, request uintptr, argument unsafe.Pointer) error {
 }
 
 func receive(fd int) (*call, error) {
-	c := new(call) // the kernel wants zeros
+	c := new(call)                                                        // the kernel wants zeros
 	return c, ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(c)) //nolint:gosec // a structure of the kernel's
 }
 

@@ -137,7 +137,7 @@ func (a *arena) end() int {
 }
 
 func (a *arena) address(offset int) uintptr {
-	return uintptr(a.base) + uintptr(offset) //nolint:gosec // below maxArena
+	return uintptr(a.base) + uintptr(offset)
 }
 
 // failure is the call that ended the child, if one did.

@@ -23,7 +23,7 @@ func TestEmulatedARM64(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	out, err := exec.CommandContext(t.Context(), emulator, binary, "-fork", "-test.v", "-test.timeout=60s").CombinedOutput() //nolint:gosec // the test's own binary
+	out, err := exec.CommandContext(t.Context(), emulator, binary, "-fork", "-test.v", "-test.timeout=60s").CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

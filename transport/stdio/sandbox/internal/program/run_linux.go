@@ -30,7 +30,7 @@ func (p *Program) Start(flags uintptr) (*Run, error) {
 		a.close()
 		return nil, syscall.Errno(errno)
 	}
-	return &Run{PID: int(pid), arena: a}, nil //nolint:gosec // a process id
+	return &Run{PID: int(pid), arena: a}, nil
 }
 
 // memory makes the child share the host's memory, so that its clone copies nothing. The

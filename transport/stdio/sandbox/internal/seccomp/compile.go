@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -114,9 +115,7 @@ func (o Options) answers(names []string) (map[string]block, error) {
 			set(byDescriptor, answer(refuse))
 		}
 	}
-	for name, rule := range rules {
-		answers[name] = rule
-	}
+	maps.Copy(answers, rules)
 	return answers, nil
 }
 

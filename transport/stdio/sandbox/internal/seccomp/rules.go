@@ -11,7 +11,7 @@ const (
 	record = uint32(unix.SECCOMP_RET_LOG)
 )
 
-func errno(e unix.Errno) uint32 { return unix.SECCOMP_RET_ERRNO | uint32(e) }
+func errno(e unix.Errno) uint32 { return unix.SECCOMP_RET_ERRNO | uint32(e) } //nolint:gosec // at most 4095
 
 var (
 	refuse  = errno(unix.EPERM)

@@ -18,19 +18,19 @@ type call struct {
 }
 
 // run interprets a filter as the kernel does.
-func run(t testing.TB, f *Filter, c call) uint32 {
-	t.Helper()
+func run(tb testing.TB, f *Filter, c call) uint32 {
+	tb.Helper()
 	raw := make([]bpf.RawInstruction, len(f.Code))
 	for i, in := range f.Code {
 		raw[i] = bpf.RawInstruction{Op: in.Code, Jt: in.Jt, Jf: in.Jf, K: in.K}
 	}
 	program, known := bpf.Disassemble(raw)
 	if !known {
-		t.Fatal("the program has instructions that nobody knows")
+		tb.Fatal("the program has instructions that nobody knows")
 	}
 	vm, err := bpf.NewVM(program)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	// The interpreter reads words of the network's order.
 	var data []byte
@@ -45,18 +45,18 @@ func run(t testing.TB, f *Filter, c call) uint32 {
 	}
 	verdict, err := vm.Run(data)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return uint32(verdict)
 }
 
 var audits = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}
 
-func compile(t testing.TB, o Options) *Filter {
-	t.Helper()
+func compile(tb testing.TB, o Options) *Filter {
+	tb.Helper()
 	f, err := Compile(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return f
 }
