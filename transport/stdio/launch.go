@@ -206,8 +206,8 @@ func (l *Launch) suits(run *prepared) error {
 		return nil
 	}
 	for _, name := range slices.Concat(l.Profile.Read, l.Profile.Write, l.Profile.Exec) {
-		real, _ := filepath.EvalSymlinks(name) // the sandbox says so if there is nothing
-		for _, name := range []string{filepath.Clean(name), real} {
+		target, _ := filepath.EvalSymlinks(name) // the sandbox says so if there is nothing
+		for _, name := range []string{filepath.Clean(name), target} {
 			if name == AppDir || strings.HasPrefix(name, AppDir+"/") {
 				return fmt.Errorf("%w: the profile names %s, where the verified copy appears: move that folder of the host", ErrArtifact, name)
 			}

@@ -5,6 +5,7 @@
 package asuser
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -12,10 +13,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // UID is the user and group that tests run as: one that owns nothing.
 const UID = 61234
+
+// busy is how long a program that is open for writing is waited for at a time.
+const busy = 20 * time.Millisecond
 
 const marker = "MCPSEC_TEST_AS_USER"
 
@@ -34,11 +39,21 @@ func Again(t *testing.T) bool {
 		t.Fatal("still root after the change of user")
 	}
 	dir := Dir(t)
-	cmd := exec.CommandContext(t.Context(), Copy(t, dir, "/proc/self/exe"), "-test.run", pattern(t.Name()), "-test.count=1", "-test.v") //nolint:gosec // the test's own binary
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), marker+"=1", "HOME="+dir, "TMPDIR="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: UID, Gid: UID}}
-	out, err := cmd.CombinedOutput()
+	binary := Copy(t, dir, "/proc/self/exe")
+	var out []byte
+	var err error
+	// A child that another test has just cloned may hold the copy open for writing until it
+	// executes something itself (go.dev/issue/22315).
+	for range 50 {
+		cmd := exec.CommandContext(t.Context(), binary, "-test.run", pattern(t.Name()), "-test.count=1", "-test.v") //nolint:gosec // the test's own binary
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), marker+"=1", "HOME="+dir, "TMPDIR="+dir)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: UID, Gid: UID}}
+		if out, err = cmd.CombinedOutput(); !errors.Is(err, syscall.ETXTBSY) {
+			break
+		}
+		time.Sleep(busy)
+	}
 	switch {
 	case err != nil:
 		t.Errorf("as an ordinary user: %v\n%s", err, out)

@@ -68,7 +68,7 @@ type Process interface {
 	Report() *Report
 	Wait() (*os.ProcessState, error)
 	// Signal sends a signal to the first process.
-	Signal(os.Signal) error
+	Signal(sig os.Signal) error
 	// Kill ends every process inside, and returns when none is left or ctx ends.
 	Kill(ctx context.Context) error
 }
