@@ -1,6 +1,21 @@
 package pki
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/mcpsec/mcpsec-go/internal/regular"
 )
 
 // open reads the authority, or makes it. Of several programs that start at once, one makes
