@@ -10,7 +10,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 
 # Independent programs that the contract tests run against where they are built:
 # MinIO and versitygw for STS and S3, the Sigstore servers and the cosign command line,
-# gitleaks for what must not be in any output. None is linked into anything of ours.
+# pebble for ACME, h2spec for HTTP/2, gitleaks for what must not be in any output. None is linked into anything of ours.
 MINIO_VERSION     := v0.0.0-20260212201848-7aac2a2c5b7c
 VERSITYGW_VERSION := v1.8.0
 COSIGN_VERSION    := v2.6.5
@@ -18,6 +18,8 @@ REKOR_VERSION     := v2.3.0
 TSA_VERSION       := v2.1.3
 FULCIO_VERSION    := v1.8.8
 GITLEAKS_VERSION  := v8.30.1
+PEBBLE_VERSION    := v2.8.0
+H2SPEC_VERSION    := v2.2.1
 
 TOOLS         := .cache/bin
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -93,7 +95,7 @@ check-generated: ## Fail if generated files are not up to date
 ORACLES := .cache/oracles
 
 .PHONY: oracles
-oracles: $(addprefix $(ORACLES)/,minio versitygw cosign rekor-server timestamp-server fulcio gitleaks) ## Build the independent programs of the contract tests (half an hour, once)
+oracles: $(addprefix $(ORACLES)/,minio versitygw cosign rekor-server timestamp-server fulcio gitleaks pebble h2spec) ## Build the independent programs of the contract tests (half an hour, once)
 
 oracle = GOBIN="$(CURDIR)/$(ORACLES)" CGO_ENABLED=0 nice go install -trimpath $(1)
 
@@ -112,6 +114,10 @@ $(ORACLES)/fulcio:
 	$(call oracle,github.com/sigstore/fulcio@$(FULCIO_VERSION))
 $(ORACLES)/gitleaks:
 	$(call oracle,github.com/zricethezav/gitleaks/v8@$(GITLEAKS_VERSION))
+$(ORACLES)/pebble:
+	$(call oracle,github.com/letsencrypt/pebble/v2/cmd/pebble@$(PEBBLE_VERSION))
+$(ORACLES)/h2spec:
+	$(call oracle,github.com/summerwind/h2spec/cmd/h2spec@$(H2SPEC_VERSION))
 
 .PHONY: test-oracles
 test-oracles: oracles ## Run the contract tests against the independent programs
@@ -121,6 +127,17 @@ test-oracles: oracles ## Run the contract tests against the independent programs
 test-leaks: $(ORACLES)/gitleaks ## Look for secrets in everything that a guarded server and the tests of credentials print
 	go test -count=1 ./internal/test/leak
 	go test -count=1 -v ./creds/... 2>&1 | go run ./internal/test/leak/scan -gitleaks $(ORACLES)/gitleaks
+
+# Programs from npm that the transports are tested with, and the Node.js they need. They
+# are kept in an ignored folder; tests that miss one are skipped and say so.
+NPM_INSTALL := npm install --ignore-scripts --no-package-lock --no-audit --no-fund --save-exact
+
+.PHONY: npm-servers
+npm-servers: .cache/npm-servers/node_modules ## Install the npm servers that the sandbox is tested with
+.cache/npm-servers/node_modules:
+	mkdir -p .cache/npm-servers
+	cd .cache/npm-servers && echo '{"private":true}' >package.json && $(NPM_INSTALL) \
+		@modelcontextprotocol/server-filesystem@2026.8.31 @modelcontextprotocol/server-memory@2026.8.31 @modelcontextprotocol/server-everything@2026.8.31
 
 .PHONY: quickstart
 quickstart: ## Run the quickstart example

@@ -18,11 +18,11 @@ import (
 )
 
 // callers makes a function that calls the tool echo once, as caller n.
-func callers(b testing.TB, modern bool, peers ...*httpx.Peer) func(n int) error {
-	b.Helper()
+func callers(tb testing.TB, modern bool, peers ...*httpx.Peer) func(n int) error {
+	tb.Helper()
 	for n, p := range peers {
 		if !modern {
-			peers[n] = p.Open(b)
+			peers[n] = p.Open(tb)
 		}
 	}
 	var ids atomic.Int64
@@ -61,18 +61,20 @@ func callers(b testing.TB, modern bool, peers ...*httpx.Peer) func(n int) error 
 }
 
 // subjects are the callers of a site, eight people.
-func subjects(b testing.TB, s *site.Site) []*httpx.Peer {
+func subjects(tb testing.TB, s *site.Site) []*httpx.Peer {
+	tb.Helper()
 	var all []*httpx.Peer
 	for n := range 8 {
-		all = append(all, s.Peer(b, fmt.Sprint("caller-", n)))
+		all = append(all, s.Peer(tb, fmt.Sprint("caller-", n)))
 	}
 	return all
 }
 
-func strangers(b testing.TB, s *site.Bare) []*httpx.Peer {
+func strangers(tb testing.TB, s *site.Bare) []*httpx.Peer {
+	tb.Helper()
 	var all []*httpx.Peer
 	for range 8 {
-		all = append(all, s.Peer(b))
+		all = append(all, s.Peer(tb))
 	}
 	return all
 }

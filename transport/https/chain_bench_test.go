@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 	"github.com/mcpsec/mcpsec-go/transport/https/pki"
@@ -133,6 +134,9 @@ func (m *memory) Write(b []byte) (int, error) {
 	}
 	return m.body.Write(b)
 }
+
+// SetWriteDeadline is of [http.ResponseController].
+func (*memory) SetWriteDeadline(time.Time) error { return nil }
 
 // FlushError is of [http.ResponseController].
 func (*memory) FlushError() error { return nil }

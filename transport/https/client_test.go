@@ -273,7 +273,7 @@ func TestAddresses(t *testing.T) {
 	for address, want := range map[string]string{ // never, inside or public
 		"93.184.216.34:443": "public", "[2606:2800:220:1::1]:443": "public", "127.0.0.1:443": "inside", "[::1]:443": "inside",
 		"10.1.2.3:1": "inside", "172.31.0.1:1": "inside", "172.32.0.1:1": "public", "192.168.1.1:1": "inside", "100.64.0.1:1": "inside",
-		"[fd12::1]:1": "inside", "[::ffff:10.0.0.1]:1": "inside", "[64:ff9b::10.0.0.1]:1": "inside", "[2002:a00:1::]:1": "inside", "[::10.0.0.1]:1": "inside",
+		"[fd12::1]:1": "inside", "[::ffff:10.0.0.1]:1": "inside", "[64:ff9b::10.0.0.1]:1": "inside", "[2002:a00:1::]:1": "never", "[::10.0.0.1]:1": "never",
 		"169.254.169.254:80": "never", "[::ffff:169.254.169.254]:80": "never", "[64:ff9b::169.254.169.254]:80": "never", "[2002:a9fe:a9fe::]:80": "never",
 		"[fd00:ec2::254]:80": "never", "[fe80::1%eth0]:1": "never", "0.0.0.0:1": "never", "[::]:1": "never", "224.0.0.1:1": "never", "[ff02::1]:1": "never",
 		"255.255.255.255:1": "never", "example.com:443": "never", "": "never",

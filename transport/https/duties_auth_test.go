@@ -26,7 +26,7 @@ func challenge(t *testing.T, o *office) string {
 	if a.Status != http.StatusUnauthorized {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
-	return a.Header.Get("Www-Authenticate")
+	return a.Header.Get("WWW-Authenticate")
 }
 
 // protected reads the metadata of an endpoint.
@@ -49,12 +49,12 @@ func protected(t *testing.T, o *office, path string) (m struct {
 
 func unauthorized(t *testing.T, a *httpx.Answer) {
 	t.Helper()
-	if a.Status != http.StatusUnauthorized || !strings.Contains(a.Header.Get("Www-Authenticate"), `error="invalid_token"`) {
-		t.Errorf("answered with %d %q: %s", a.Status, a.Header.Get("Www-Authenticate"), a.Body)
+	if a.Status != http.StatusUnauthorized || !strings.Contains(a.Header.Get("WWW-Authenticate"), `error="invalid_token"`) {
+		t.Errorf("answered with %d %q: %s", a.Status, a.Header.Get("WWW-Authenticate"), a.Body)
 	}
 }
 
-var authorizationDuties = []duty{
+var authorizationDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
 	{number: 28, name: "metadata of each endpoint", hold: func(t *testing.T, o *office) {
 		for _, path := range []string{"/mcp", "/sse"} {
 			if m := protected(t, o, path); m.Resource != o.URL+path || len(m.Servers) != 1 || m.Servers[0] != o.Issuer.URL {
@@ -69,8 +69,8 @@ var authorizationDuties = []duty{
 	}},
 	{number: 30, name: "the challenge names the scope", hold: func(t *testing.T, o *office) {
 		a := o.PeerWith(t, o.TLS(t, "alice"), o.Token(t, "alice", nil)).As("a").CallTool(t, "secret", nil)
-		if !strings.Contains(a.Header.Get("Www-Authenticate"), `scope="secrets"`) {
-			t.Errorf("%d %q", a.Status, a.Header.Get("Www-Authenticate"))
+		if !strings.Contains(a.Header.Get("WWW-Authenticate"), `scope="secrets"`) {
+			t.Errorf("%d %q", a.Status, a.Header.Get("WWW-Authenticate"))
 		}
 	}},
 	{number: 31, name: "offline_access is never asked for", hold: func(t *testing.T, o *office) {
@@ -145,7 +145,7 @@ var authorizationDuties = []duty{
 	}},
 	{number: 40, name: "too little scope says what is needed", hold: func(t *testing.T, o *office) {
 		a := o.alice.CallTool(t, "secret", nil)
-		c := a.Header.Get("Www-Authenticate")
+		c := a.Header.Get("WWW-Authenticate")
 		for _, part := range []string{`error="insufficient_scope"`, `scope="secrets"`, "resource_metadata="} {
 			if a.Status != http.StatusForbidden || !strings.Contains(c, part) {
 				t.Errorf("%d %q has no %s", a.Status, c, part)

@@ -15,7 +15,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-var featureDuties = []duty{
+var featureDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
 	{number: 50, name: "a human in the loop", why: "asking a human is the client's; control allowlist can demand an approval"},
 	{number: 51, name: "annotations are not trusted", why: "the listener never reads them"},
 	{number: 52, name: "tool inputs are validated", hold: func(t *testing.T, o *office) {

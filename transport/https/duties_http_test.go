@@ -29,7 +29,7 @@ func only(t *testing.T, change func(*https.Config)) *site.Site {
 
 const echoed = `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo","arguments":{"text":"x"}}}`
 
-var httpDuties = []duty{
+var httpDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
 	{number: 1, name: "Origin is validated on every request", hold: func(t *testing.T, o *office) {
 		for _, origin := range []string{"https://evil.example", "null", "https://app.example.evil.example"} {
 			if a := o.alice.With("Origin", origin).Send(t, "tools/list", nil); a.Status != http.StatusForbidden {

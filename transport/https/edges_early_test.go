@@ -90,7 +90,7 @@ func batched(t *testing.T, p *httpx.Peer) bool {
 	return q.Post(t, "["+echoed+","+strings.Replace(echoed, `"id":7`, `"id":8`, 1)+"]").Status == http.StatusOK
 }
 
-var earlyEdges = []edge{
+var earlyEdges = []edge{ //nolint:thelper // the rows are tests, no helpers
 	{number: 1, name: "a panic ends the process", both: "mcpsec.TestEdgePanicEndsTheProcess"},
 	{number: 2, name: "concurrency without bound", both: "mcpsec.TestEdgeHTTPCallsAtOnce"},
 	{number: 3, name: "notifications pile up", bare: func(t *testing.T) bool {
@@ -157,9 +157,9 @@ var earlyEdges = []edge{
 		return strings.Contains(string(bearing(b.Peer(t), "x").Post(t, echoed).Body), "10.1.2.3")
 	}, absent: "transport/https.TestChallenges"},
 	{number: 12, name: "the challenge says nothing", bare: func(t *testing.T) bool {
-		return bearing(tenants(t, nil).Peer(t), "x").Post(t, echoed).Header.Get("Www-Authenticate") == ""
+		return bearing(tenants(t, nil).Peer(t), "x").Post(t, echoed).Header.Get("WWW-Authenticate") == ""
 	}, here: func(t *testing.T, o *office) bool {
-		return !strings.Contains(o.PeerWith(t, o.TLS(t, "a"), "x").As("a").Send(t, "tools/list", nil).Header.Get("Www-Authenticate"), `error="invalid_token"`)
+		return !strings.Contains(o.PeerWith(t, o.TLS(t, "a"), "x").As("a").Send(t, "tools/list", nil).Header.Get("WWW-Authenticate"), `error="invalid_token"`)
 	}},
 	{number: 13, name: "Host counts on loopback listeners only", bare: func(t *testing.T) bool {
 		s := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, nil)

@@ -27,7 +27,7 @@ func garage(t *testing.T) (*site.Bare, *office) {
 	}}), o
 }
 
-var lateEdges = []edge{
+var lateEdges = []edge{ //nolint:thelper // the rows are tests, no helpers
 	{number: 28, name: "listening subscribes unseen", both: "mcpsec.TestEdgeListenSubscribesUnseen"},
 	{number: 29, name: "changes of lists reach everybody", both: "mcpsec.TestEdgeListChangedReachesEverybody"},
 	{number: 30, name: "cursors tell what is hidden", both: "mcpsec.TestEdgeFilteredListsLeak"},

@@ -29,9 +29,16 @@ var idling = flag.String("idling", "", "internal: be the client of TestIdleStrea
 
 // An errand is what the client process is told.
 type errand struct {
-	URL, Token, Kind  string
-	CA, Cert, Key     string // files
-	Streams, Together int    // streams, and how many share a connection; several mean HTTP/2
+	URL   string `json:"url"`
+	Token string `json:"token"`
+	Kind  string `json:"kind"` // "sse" or "session"
+	// The client's files.
+	CA   string `json:"ca"`
+	Cert string `json:"cert"`
+	Key  string `json:"key"`
+	// Streams, and how many share a connection; several mean HTTP/2.
+	Streams  int `json:"streams"`
+	Together int `json:"together"`
 }
 
 // Each idle stream costs the server at most 64 KiB of memory, heap and stacks together,

@@ -89,11 +89,15 @@ func listen(stream *site.Stream, heard *atomic.Int64) error {
 			return fmt.Errorf("the stream ended after %d tokens: %w", want-1, err)
 		}
 		var m struct {
-			Method string
-			Params struct{ Progress int }
-			ID     any
-			Error  any
-			Result struct{ StructuredContent said }
+			Method string `json:"method"`
+			Params struct {
+				Progress int `json:"progress"`
+			} `json:"params"`
+			ID     any `json:"id"`
+			Error  any `json:"error"`
+			Result struct {
+				Said said `json:"structuredContent"`
+			} `json:"result"`
 		}
 		if err := json.Unmarshal([]byte(data), &m); err != nil {
 			return err
@@ -108,8 +112,8 @@ func listen(stream *site.Stream, heard *atomic.Int64) error {
 		case m.Error != nil:
 			return fmt.Errorf("%v", m.Error)
 		case m.ID == "speak":
-			if m.Result.StructuredContent.Count != want-1 {
-				return fmt.Errorf("%d tokens were said, %d heard", m.Result.StructuredContent.Count, want-1)
+			if m.Result.Said.Count != want-1 {
+				return fmt.Errorf("%d tokens were said, %d heard", m.Result.Said.Count, want-1)
 			}
 			return nil
 		}

@@ -84,7 +84,8 @@ func (f *forwarder) serve(near net.Conn) {
 		_ = near.Close() // the reader below must end
 	}()
 	in := bufio.NewReader(near)
-	for f.request(in, far) == nil {
+	for err == nil {
+		err = f.request(in, far)
 	}
 	_ = far.Close()
 	<-done

@@ -113,4 +113,3 @@ func (l *Local) make() (cert, key []byte, err error) {
 	defer clear(raw)
 	return encode("CERTIFICATE", der), encode("PRIVATE KEY", raw), nil
 }
-

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/mcpsec/mcpsec-go/internal/netaddr"
 )
 
 // maxRules bounds a policy; a longer list is a mistake or a wildcard in disguise.
@@ -92,15 +94,15 @@ func (p *Policy) add(rule string) error {
 	if wildcard {
 		hosts = p.below
 	}
-	switch class := classify(to.host.addr); {
+	switch class := netaddr.Classify(to.host.addr); {
 	case wildcard && to.host.addr.IsValid():
 		return errors.New("an address has no names below it")
 	case wildcard && !strings.Contains(to.host.name, "."):
 		return errors.New("a wildcard over a whole top-level domain: name at least two labels, *.example.com")
 	case !to.host.addr.IsValid():
-	case class == never:
+	case class == netaddr.Never:
 		return errors.New("this address cannot be permitted: it is a metadata service's, link-local, multicast or reserved")
-	case class == loopback && !g.own:
+	case class == netaddr.Loopback && !g.own:
 		return errors.New("this is the host's own address: if you mean that, add the word host")
 	}
 	if _, twice := hosts[to]; twice {

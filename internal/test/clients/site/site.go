@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -78,7 +79,7 @@ func New(tb testing.TB, p Plan) *Site {
 	}
 	must(tb, guard.Install(s.MCP))
 
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	must(tb, err)
 	_, port, err := net.SplitHostPort(ln.Addr().String())
 	must(tb, err)
@@ -127,6 +128,7 @@ func (s *Site) tokens(tb testing.TB, config *https.Config, change func(*bearer.C
 }
 
 func (s *Site) serve(tb testing.TB, ln net.Listener) {
+	tb.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	go func() {
@@ -180,9 +182,7 @@ func (s *Site) trust(certificates ...tls.Certificate) *tls.Config {
 func (s *Site) Token(tb testing.TB, subject string, claims map[string]any) string {
 	tb.Helper()
 	all := map[string]any{"sub": subject, "aud": []string{s.URL + "/mcp", s.URL + "/sse"}}
-	for name, value := range claims {
-		all[name] = value
-	}
+	maps.Copy(all, claims)
 	return s.Issuer.Token(tb, s.URL+"/mcp", all)
 }
 

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/mcpsec/mcpsec-go/internal/netaddr"
 )
 
 // Bounds of one question.
@@ -150,33 +152,10 @@ func sameHost(r *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// special are ranges that reach this host or network, or others by translation, and that
-// netip has no word for.
-var special = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),       // this network
-	netip.MustParsePrefix("100.64.0.0/10"),   // carrier-grade NAT, and metadata services
-	netip.MustParsePrefix("192.0.0.0/24"),    // protocol assignments
-	netip.MustParsePrefix("198.18.0.0/15"),   // benchmarks
-	netip.MustParsePrefix("240.0.0.0/4"),     // reserved, broadcast
-	netip.MustParsePrefix("::/96"),           // IPv4 in IPv6, the old way
-	netip.MustParsePrefix("64:ff9b::/96"),    // NAT64
-	netip.MustParsePrefix("64:ff9b:1::/48"),  // NAT64 of a network's own
-	netip.MustParsePrefix("2001::/32"),       // Teredo
-	netip.MustParsePrefix("2002::/16"),       // 6to4
-	netip.MustParsePrefix("fec0::/10"),       // site-local
-	netip.MustParsePrefix("::ffff:0:0:0/96"), // IPv4, translated
-}
-
-func isPublic(ip netip.Addr) bool {
-	ip = ip.Unmap().WithZone("")
-	return ip.IsGlobalUnicast() && !ip.IsPrivate() &&
-		!slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(ip) })
-}
-
 // publicOnly judges the address that a connection is about to be made to: after DNS.
 func publicOnly(_, address string, _ syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)
-	if err != nil || !isPublic(to.Addr()) {
+	if err != nil || netaddr.Classify(to.Addr()) != netaddr.Public {
 		return fmt.Errorf("%s is not a public address: if the issuer is meant to be there, set Private", address)
 	}
 	return nil

@@ -3,6 +3,8 @@ package fetch
 import (
 	"net/netip"
 	"testing"
+
+	"github.com/mcpsec/mcpsec-go/internal/netaddr"
 )
 
 func TestAddressesOfTheOwnNetworkAreNotPublic(t *testing.T) {
@@ -13,12 +15,12 @@ func TestAddressesOfTheOwnNetworkAreNotPublic(t *testing.T) {
 		"fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "fec0::1", "ff02::1",
 		"::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::1", "2002:7f00:1::1", "2001::1", "::ffff:0:127.0.0.1",
 	} {
-		if isPublic(netip.MustParseAddr(text)) {
+		if netaddr.Classify(netip.MustParseAddr(text)) == netaddr.Public {
 			t.Errorf("%s is public", text)
 		}
 	}
 	for _, text := range []string{"1.1.1.1", "8.8.8.8", "::ffff:8.8.8.8", "2606:4700:4700::1111", "172.32.0.1", "100.128.0.1"} {
-		if !isPublic(netip.MustParseAddr(text)) {
+		if netaddr.Classify(netip.MustParseAddr(text)) != netaddr.Public {
 			t.Errorf("%s is not public", text)
 		}
 	}
