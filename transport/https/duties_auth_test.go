@@ -54,26 +54,30 @@ func unauthorized(t *testing.T, a *httpx.Answer) {
 	}
 }
 
-var authorizationDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
-	{number: 28, name: "metadata of each endpoint", hold: func(t *testing.T, o *office) {
+var authorizationDuties = []duty{
+	{number: 28, name: "metadata of each endpoint", hold: func(v visit) {
+		t, o := v.T, v.office
 		for _, path := range []string{"/mcp", "/sse"} {
 			if m := protected(t, o, path); m.Resource != o.URL+path || len(m.Servers) != 1 || m.Servers[0] != o.Issuer.URL {
 				t.Errorf("%s: %+v", path, m)
 			}
 		}
 	}},
-	{number: 29, name: "the challenge names the metadata", hold: func(t *testing.T, o *office) {
+	{number: 29, name: "the challenge names the metadata", hold: func(v visit) {
+		t, o := v.T, v.office
 		if c := challenge(t, o); !strings.Contains(c, `resource_metadata="`+o.URL+`/.well-known/oauth-protected-resource/mcp"`) {
 			t.Error(c)
 		}
 	}},
-	{number: 30, name: "the challenge names the scope", hold: func(t *testing.T, o *office) {
+	{number: 30, name: "the challenge names the scope", hold: func(v visit) {
+		t, o := v.T, v.office
 		a := o.PeerWith(t, o.TLS(t, "alice"), o.Token(t, "alice", nil)).As("a").CallTool(t, "secret", nil)
 		if !strings.Contains(a.Header.Get("WWW-Authenticate"), `scope="secrets"`) {
 			t.Errorf("%d %q", a.Status, a.Header.Get("WWW-Authenticate"))
 		}
 	}},
-	{number: 31, name: "offline_access is never asked for", hold: func(t *testing.T, o *office) {
+	{number: 31, name: "offline_access is never asked for", hold: func(v visit) {
+		t, o := v.T, v.office
 		if c, m := challenge(t, o), protected(t, o, "/mcp"); strings.Contains(c, "offline_access") || strings.Contains(strings.Join(m.Scopes, " "), "offline_access") {
 			t.Errorf("%s %v", c, m.Scopes)
 		}
@@ -84,14 +88,16 @@ var authorizationDuties = []duty{ //nolint:thelper // the rows are tests, no hel
 			t.Error("offline_access can be configured as a scope to ask for")
 		}
 	}},
-	{number: 32, name: "a token in the query is refused", hold: func(t *testing.T, o *office) {
+	{number: 32, name: "a token in the query is refused", hold: func(v visit) {
+		t, o := v.T, v.office
 		p := o.PeerWith(t, o.TLS(t, "alice"), "").As("a")
 		p.URL += "?access_token=" + o.Token(t, "alice", nil)
 		if a := p.Send(t, "tools/list", nil); a.Status != http.StatusBadRequest {
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
 	}},
-	{number: 33, name: "every request carries the token", hold: func(t *testing.T, o *office) {
+	{number: 33, name: "every request carries the token", hold: func(v visit) {
+		t, o := v.T, v.office
 		sse, err := site.OpenSSE(t, o.Peer(t, "alice"), o.URL)
 		if err != nil {
 			t.Fatal(err)
@@ -101,7 +107,8 @@ var authorizationDuties = []duty{ //nolint:thelper // the rows are tests, no hel
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
 	}},
-	{number: 34, name: "the token is verified before anything is done", hold: func(t *testing.T, o *office) {
+	{number: 34, name: "the token is verified before anything is done", hold: func(v visit) {
+		t, o := v.T, v.office
 		token := o.Token(t, "forger", nil)
 		unauthorized(t, o.PeerWith(t, o.TLS(t, "alice"), token[:len(token)-4]+"AAAA").As("a").CallTool(t, "echo", nil))
 		for _, c := range o.Record.Calls("tools/call") {
@@ -110,17 +117,20 @@ var authorizationDuties = []duty{ //nolint:thelper // the rows are tests, no hel
 			}
 		}
 	}},
-	{number: 35, name: "the audience is this server", hold: func(t *testing.T, o *office) {
+	{number: 35, name: "the audience is this server", hold: func(v visit) {
+		t, o := v.T, v.office
 		for _, audience := range []string{"https://other.example/mcp", o.URL, o.URL + "/mcp/", strings.ToUpper(o.URL) + "/mcp"} {
 			unauthorized(t, o.with(t, map[string]any{"aud": audience}).Send(t, "tools/list", nil))
 		}
 	}},
-	{number: 36, name: "an expired token is 401", hold: func(t *testing.T, o *office) {
+	{number: 36, name: "an expired token is 401", hold: func(v visit) {
+		t, o := v.T, v.office
 		now := time.Now().Unix()
 		unauthorized(t, o.with(t, map[string]any{"iat": now - 600, "exp": now - 300}).Send(t, "tools/list", nil))
 		unauthorized(t, o.with(t, map[string]any{"nbf": now + 200}).Send(t, "tools/list", nil))
 	}},
-	{number: 37, name: "the token is passed on to nobody", hold: func(t *testing.T, o *office) {
+	{number: 37, name: "the token is passed on to nobody", hold: func(v visit) {
+		t, o := v.T, v.office
 		for name, p := range map[string]*httpx.Peer{"2026": o.alice, "a session": o.Peer(t, "alice").Open(t)} {
 			a := p.With("Cookie", "a=b", "Proxy-Authorization", "Basic x", "X-Forwarded-For", "10.0.0.1").CallTool(t, "seen", nil)
 			ok(t, a)
@@ -132,7 +142,8 @@ var authorizationDuties = []duty{ //nolint:thelper // the rows are tests, no hel
 		}
 	}},
 	{number: 38, name: "calls upstream have tokens of their own", why: "control creds exchanges them, from what Config.Subject puts into its context alone"},
-	{number: 39, name: "401, 403 and 400 mean what they say", hold: func(t *testing.T, o *office) {
+	{number: 39, name: "401, 403 and 400 mean what they say", hold: func(v visit) {
+		t, o := v.T, v.office
 		if a := o.PeerWith(t, o.TLS(t, "alice"), "x").As("a").Send(t, "tools/list", nil); a.Status != http.StatusUnauthorized {
 			t.Errorf("no good token: %d", a.Status)
 		}
@@ -143,7 +154,8 @@ var authorizationDuties = []duty{ //nolint:thelper // the rows are tests, no hel
 			t.Errorf("a malformed header: %d", a.Status)
 		}
 	}},
-	{number: 40, name: "too little scope says what is needed", hold: func(t *testing.T, o *office) {
+	{number: 40, name: "too little scope says what is needed", hold: func(v visit) {
+		t, o := v.T, v.office
 		a := o.alice.CallTool(t, "secret", nil)
 		c := a.Header.Get("WWW-Authenticate")
 		for _, part := range []string{`error="insufficient_scope"`, `scope="secrets"`, "resource_metadata="} {
@@ -152,11 +164,13 @@ var authorizationDuties = []duty{ //nolint:thelper // the rows are tests, no hel
 			}
 		}
 	}},
-	{number: 41, name: "scopes include others", hold: func(t *testing.T, o *office) {
+	{number: 41, name: "scopes include others", hold: func(v visit) {
+		t, o := v.T, v.office
 		ok(t, o.with(t, map[string]any{"scope": "admin"}).CallTool(t, "secret", nil))
 		ok(t, o.with(t, map[string]any{"scope": "secrets"}).CallTool(t, "secret", nil))
 	}},
-	{number: 42, name: "little is asked for, and refusals are recorded", hold: func(t *testing.T, o *office) {
+	{number: 42, name: "little is asked for, and refusals are recorded", hold: func(v visit) {
+		t, o := v.T, v.office
 		if c := challenge(t, o); strings.Contains(c, "secrets") || strings.Contains(c, "admin") {
 			t.Errorf("the first challenge asks for %s", c)
 		}
@@ -171,7 +185,8 @@ var authorizationDuties = []duty{ //nolint:thelper // the rows are tests, no hel
 		}
 		t.Error("the refusal is not recorded")
 	}},
-	{number: 43, name: "tokens live shortly and are in no log", hold: func(t *testing.T, o *office) {
+	{number: 43, name: "tokens live shortly and are in no log", hold: func(v visit) {
+		t, o := v.T, v.office
 		unauthorized(t, o.with(t, map[string]any{"exp": time.Now().Unix() + 7200}).Send(t, "tools/list", nil))
 		token := o.Token(t, "alice", map[string]any{"aud": "https://other.example"})
 		unauthorized(t, o.PeerWith(t, o.TLS(t, "alice"), token).As("a").Send(t, "tools/list", nil))
@@ -179,20 +194,23 @@ var authorizationDuties = []duty{ //nolint:thelper // the rows are tests, no hel
 			t.Error("the log holds a token")
 		}
 	}},
-	{number: 44, name: "authorization servers speak https", hold: func(t *testing.T, _ *office) {
+	{number: 44, name: "authorization servers speak https", hold: func(v visit) {
+		t := v.T
 		if _, err := bearer.New(bearer.Config{Issuers: []bearer.Issuer{{URL: "http://issuer.example"}}, Audience: []string{"x"}}); err == nil {
 			t.Error("an issuer without TLS was taken")
 		}
 	}},
 	{number: 45, name: "PKCE, iss, state", why: "they are the OAuth client's"},
-	{number: 46, name: "metadata is the issuer's own", hold: func(t *testing.T, _ *office) {
+	{number: 46, name: "metadata is the issuer's own", hold: func(v visit) {
+		t := v.T
 		s := site.New(t, site.Plan{})
 		s.Issuer.Announce("issuer", "https://evil.example")
 		if code := statusOf(t.Context(), s.Peer(t, "alice")); code == http.StatusOK {
 			t.Error("the keys of metadata of another issuer were taken")
 		}
 	}},
-	{number: 47, name: "keys are not fetched from private addresses", hold: func(t *testing.T, _ *office) {
+	{number: 47, name: "keys are not fetched from private addresses", hold: func(v visit) {
+		t := v.T
 		s := site.New(t, site.Plan{Bearer: func(c *bearer.Config) { c.Issuers[0].Private = false }})
 		if code := statusOf(t.Context(), s.Peer(t, "alice")); code == http.StatusOK || s.Issuer.Asked(issuer.Metadata)+s.Issuer.Asked(issuer.OpenID)+s.Issuer.Asked(issuer.JWKS) > 0 {
 			t.Errorf("answered with %d, asked %d times", code, s.Issuer.Asked(issuer.Metadata))

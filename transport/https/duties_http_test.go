@@ -29,8 +29,9 @@ func only(t *testing.T, change func(*https.Config)) *site.Site {
 
 const echoed = `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo","arguments":{"text":"x"}}}`
 
-var httpDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
-	{number: 1, name: "Origin is validated on every request", hold: func(t *testing.T, o *office) {
+var httpDuties = []duty{
+	{number: 1, name: "Origin is validated on every request", hold: func(v visit) {
+		t, o := v.T, v.office
 		for _, origin := range []string{"https://evil.example", "null", "https://app.example.evil.example"} {
 			if a := o.alice.With("Origin", origin).Send(t, "tools/list", nil); a.Status != http.StatusForbidden {
 				t.Errorf("POST from %s: %d", origin, a.Status)
@@ -43,14 +44,16 @@ var httpDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
 		}
 		ok(t, o.alice.With("Origin", "https://app.example").Send(t, "tools/list", nil))
 	}},
-	{number: 2, name: "a local server is for local names only", hold: func(t *testing.T, _ *office) {
+	{number: 2, name: "a local server is for local names only", hold: func(v visit) {
+		t := v.T
 		s := only(t, func(c *https.Config) { c.Hosts = nil })
 		ok(t, s.Peer(t, "alice").As("a").Send(t, "tools/list", nil))
 		if code := hostStatus(t, s, "rebound.example"); code < 400 {
 			t.Errorf("another Host is answered with %d", code)
 		}
 	}},
-	{number: 3, name: "every connection is authenticated", hold: func(t *testing.T, o *office) {
+	{number: 3, name: "every connection is authenticated", hold: func(v visit) {
+		t, o := v.T, v.office
 		if a := o.PeerWith(t, o.TLS(t, "alice"), "").As("a").Send(t, "tools/list", nil); a.Status != http.StatusUnauthorized {
 			t.Errorf("without a token: %d", a.Status)
 		}
@@ -60,7 +63,8 @@ var httpDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
 			t.Errorf("without a certificate: %d", code)
 		}
 	}},
-	{number: 4, name: "one path for POST", hold: func(t *testing.T, o *office) {
+	{number: 4, name: "one path for POST", hold: func(v visit) {
+		t, o := v.T, v.office
 		ok(t, o.alice.Send(t, "tools/list", nil))
 		p := o.alice.With()
 		p.URL = o.URL + "/mcp/other"
@@ -68,7 +72,8 @@ var httpDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
 			t.Errorf("another path: %d", a.Status)
 		}
 	}},
-	{number: 5, name: "one message for a POST", hold: func(t *testing.T, o *office) {
+	{number: 5, name: "one message for a POST", hold: func(v visit) {
+		t, o := v.T, v.office
 		if a := o.Peer(t, "alice").Open(t).Post(t, "["+echoed+"]"); a.Status != http.StatusBadRequest {
 			t.Errorf("a batch: %d %s", a.Status, a.Body)
 		}
@@ -76,24 +81,28 @@ var httpDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
 			t.Errorf("two messages: %d %s", a.Status, a.Body)
 		}
 	}},
-	{number: 6, name: "a notification is answered with 202 and nothing", hold: func(t *testing.T, o *office) {
+	{number: 6, name: "a notification is answered with 202 and nothing", hold: func(v visit) {
+		t, o := v.T, v.office
 		a := o.Peer(t, "alice").Open(t).Post(t, `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}`)
 		if a.Status != http.StatusAccepted || len(a.Body) != 0 {
 			t.Errorf("%d %q", a.Status, a.Body)
 		}
 	}},
-	{number: 7, name: "no requests of the server on 2026 streams", hold: func(t *testing.T, o *office) {
+	{number: 7, name: "no requests of the server on 2026 streams", hold: func(v visit) {
+		t, o := v.T, v.office
 		if a := o.alice.CallTool(t, "asks", nil); strings.Contains(string(a.Body), `"method":`) || strings.Contains(string(a.Body), `"asked"`) {
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
 	}},
-	{number: 8, name: "in 2026 the end of the stream cancels the call", hold: func(t *testing.T, o *office) {
+	{number: 8, name: "in 2026 the end of the stream cancels the call", hold: func(v visit) {
+		t, o := v.T, v.office
 		leave := o.alice.Abandon(t, "tools/call", map[string]any{"name": "park", "arguments": map[string]any{"text": "modern"}})
 		await(t, o.parking("modern").begun, "the call")
 		leave()
 		await(t, o.parking("modern").cancelled, "the cancellation")
 	}},
-	{number: 9, name: "in 2025 it does not", hold: func(t *testing.T, o *office) {
+	{number: 9, name: "in 2025 it does not", hold: func(v visit) {
+		t, o := v.T, v.office
 		p := o.Peer(t, "alice").Open(t)
 		leave := p.Abandon(t, "tools/call", map[string]any{"name": "park", "arguments": map[string]any{"text": "legacy"}})
 		await(t, o.parking("legacy").begun, "the call")
@@ -106,36 +115,43 @@ var httpDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
 		}
 		close(o.parking("legacy").leave)
 	}},
-	{number: 10, name: "the version in the header is that of the message", hold: func(t *testing.T, o *office) {
+	{number: 10, name: "the version in the header is that of the message", hold: func(v visit) {
+		t, o := v.T, v.office
 		p := o.Peer(t, "alice").With("Mcp-Method", "tools/call", "Mcp-Name", "echo")
 		status(t, p.With("Mcp-Protocol-Version", "2026-07-28").Post(t, strings.Replace(modernCall, "2026-07-28", "2025-11-25", 1)), http.StatusBadRequest, -32020)
 	}},
-	{number: 11, name: "an unsupported version is refused as such", hold: func(t *testing.T, o *office) {
+	{number: 11, name: "an unsupported version is refused as such", hold: func(v visit) {
+		t, o := v.T, v.office
 		p := o.Peer(t, "alice").With("Mcp-Protocol-Version", "2099-01-01", "Mcp-Method", "tools/call", "Mcp-Name", "echo")
 		status(t, p.Post(t, strings.Replace(modernCall, "2026-07-28", "2099-01-01", 1)), http.StatusBadRequest, -32022)
 	}},
-	{number: 12, name: "no header is an old client only if those are served", hold: func(t *testing.T, _ *office) {
+	{number: 12, name: "no header is an old client only if those are served", hold: func(v visit) {
+		t := v.T
 		s := only(t, func(c *https.Config) { c.Legacy, c.SSE = false, false })
 		if a := s.Peer(t, "alice").Post(t, echoed); a.Status != http.StatusBadRequest {
 			t.Errorf("without a version: %d %s", a.Status, a.Body)
 		}
 	}},
-	{number: 13, name: "Mcp-Method and Mcp-Name are those of the message", hold: func(t *testing.T, o *office) {
+	{number: 13, name: "Mcp-Method and Mcp-Name are those of the message", hold: func(v visit) {
+		t, o := v.T, v.office
 		p := o.alice.With("Mcp-Method", "tools/call", "Mcp-Name", "echo")
 		ok(t, p.Post(t, modernCall))
 		status(t, p.With("Mcp-Method", "tools/list").Post(t, modernCall), http.StatusBadRequest, -32020)
 		status(t, p.With("Mcp-Name", "secret").Post(t, modernCall), http.StatusBadRequest, -32020)
 	}},
-	{number: 14, name: "they are decoded first", hold: func(t *testing.T, o *office) {
+	{number: 14, name: "they are decoded first", hold: func(v visit) {
+		t, o := v.T, v.office
 		encoded := "=?base64?" + base64.StdEncoding.EncodeToString([]byte("echo")) + "?="
 		ok(t, o.alice.With("Mcp-Method", "tools/call", "Mcp-Name", encoded).Post(t, modernCall))
 	}},
-	{number: 15, name: "invalid characters in Mcp-Param headers are refused", hold: func(t *testing.T, o *office) {
+	{number: 15, name: "invalid characters in Mcp-Param headers are refused", hold: func(v visit) {
+		t, o := v.T, v.office
 		p := o.alice.With("Mcp-Method", "tools/call", "Mcp-Name", "region")
 		body := strings.Replace(strings.Replace(modernCall, `"echo"`, `"region"`, 1), `{"text":"x"}`, `{"region":"é"}`, 1)
 		status(t, p.With("Mcp-Param-Region", "é").Post(t, body), http.StatusBadRequest, -32020)
 	}},
-	{number: 16, name: "mirrored headers mean nothing in old revisions", hold: func(t *testing.T, o *office) {
+	{number: 16, name: "mirrored headers mean nothing in old revisions", hold: func(v visit) {
+		t, o := v.T, v.office
 		p := o.Peer(t, "alice").Open(t).With("Mcp-Method", "tools/list", "Mcp-Name", "secret")
 		a := p.CallTool(t, "seen", nil)
 		ok(t, a)
@@ -144,10 +160,12 @@ var httpDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
 		}
 	}},
 	{number: 17, name: "sensitive parameters are not mirrored", why: "which parameters a tool mirrors is said by its author's schema"},
-	{number: 18, name: "an unknown method is 404", hold: func(t *testing.T, o *office) {
+	{number: 18, name: "an unknown method is 404", hold: func(v visit) {
+		t, o := v.T, v.office
 		status(t, o.alice.Send(t, "no/such", nil), http.StatusNotFound, -32601)
 	}},
-	{number: 19, name: "X-Accel-Buffering: no on streams", hold: func(t *testing.T, o *office) {
+	{number: 19, name: "X-Accel-Buffering: no on streams", hold: func(v visit) {
+		t, o := v.T, v.office
 		if s := request(t, o.Peer(t, "alice"), http.MethodGet, o.URL+"/sse"); s.Header.Get("X-Accel-Buffering") != "no" {
 			t.Errorf("HTTP+SSE: %v", s.Header)
 		}
@@ -155,7 +173,8 @@ var httpDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
 			t.Errorf("the stream of a call: %v", a.Header)
 		}
 	}},
-	{number: 20, name: "comments keep idle streams alive", hold: func(t *testing.T, o *office) {
+	{number: 20, name: "comments keep idle streams alive", hold: func(v visit) {
+		t, o := v.T, v.office
 		sse, err := site.OpenSSE(t, o.Peer(t, "alice"), o.URL)
 		if err != nil {
 			t.Fatal(err)
@@ -164,7 +183,8 @@ var httpDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
 			t.Errorf("an idle stream says %q", line)
 		}
 	}},
-	{number: 21, name: "without old revisions GET and DELETE are 405", hold: func(t *testing.T, _ *office) {
+	{number: 21, name: "without old revisions GET and DELETE are 405", hold: func(v visit) {
+		t := v.T
 		s := only(t, func(c *https.Config) { c.Legacy, c.SSE = false, false })
 		for _, method := range []string{http.MethodGet, http.MethodDelete} {
 			if a := request(t, s.Peer(t, "alice"), method, s.URL+"/mcp", "Mcp-Session-Id", "x", "Last-Event-ID", "1"); a.Status != http.StatusMethodNotAllowed {
@@ -173,7 +193,8 @@ var httpDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
 		}
 		ok(t, s.Peer(t, "alice").As("a").With("Mcp-Session-Id", "x", "Last-Event-ID", "1").Send(t, "tools/list", nil))
 	}},
-	{number: 22, name: "session ids are unguessable visible ASCII", hold: func(t *testing.T, o *office) {
+	{number: 22, name: "session ids are unguessable visible ASCII", hold: func(v visit) {
+		t, o := v.T, v.office
 		seen := make(map[string]bool)
 		for range 8 {
 			id := o.Peer(t, "alice").Open(t).Header.Get("Mcp-Session-Id")
@@ -183,7 +204,8 @@ var httpDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
 			seen[id] = true
 		}
 	}},
-	{number: 23, name: "a session that ended is 404", hold: func(t *testing.T, o *office) {
+	{number: 23, name: "a session that ended is 404", hold: func(v visit) {
+		t, o := v.T, v.office
 		p := o.Peer(t, "alice").Open(t)
 		if s := request(t, p, http.MethodDelete, p.URL); s.Status >= 300 {
 			t.Fatalf("DELETE: %d", s.Status)
@@ -192,14 +214,16 @@ var httpDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
 	}},
-	{number: 24, name: "a session authenticates nobody", hold: func(t *testing.T, o *office) {
+	{number: 24, name: "a session authenticates nobody", hold: func(v visit) {
+		t, o := v.T, v.office
 		p := o.Peer(t, "alice").Open(t)
 		p.Header.Del("Authorization")
 		if a := p.CallTool(t, "echo", nil); a.Status != http.StatusUnauthorized {
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
 	}},
-	{number: 25, name: "a session is its maker's", hold: func(t *testing.T, o *office) {
+	{number: 25, name: "a session is its maker's", hold: func(v visit) {
+		t, o := v.T, v.office
 		id := o.Peer(t, "alice").Open(t).Header.Get("Mcp-Session-Id")
 		thief := o.Peer(t, "mallory").With("Mcp-Session-Id", id, "Mcp-Protocol-Version", httpx.Sessions)
 		if a := thief.CallTool(t, "echo", nil); a.Status != http.StatusNotFound {
@@ -212,7 +236,8 @@ var httpDuties = []duty{ //nolint:thelper // the rows are tests, no helpers
 		}
 	}},
 	{number: 26, name: "a state handle is its principal's", test: "mcpsec.TestEdgeForgedApproval"},
-	{number: 27, name: "event ids replay nothing of others", hold: func(t *testing.T, o *office) {
+	{number: 27, name: "event ids replay nothing of others", hold: func(v visit) {
+		t, o := v.T, v.office
 		p := o.Peer(t, "mallory").Open(t)
 		s := request(t, p, http.MethodGet, p.URL, "Last-Event-ID", "AAAA_0")
 		if s.Status == http.StatusOK {

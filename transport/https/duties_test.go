@@ -32,9 +32,15 @@ import (
 type duty struct {
 	number int
 	name   string
-	hold   func(*testing.T, *office)
+	hold   func(visit)
 	test   string // "package.TestName"
 	why    string
+}
+
+// A visit is one row's, to an office that all share.
+type visit struct {
+	*testing.T
+	*office
 }
 
 // The 85 duties of revisions 2025-11-25 and 2026-07-28 that concern security.
@@ -51,7 +57,7 @@ func TestDuties(t *testing.T) {
 			t.Parallel()
 			switch {
 			case d.hold != nil:
-				d.hold(t, o)
+				d.hold(visit{t, o})
 			case d.test != "":
 				exists(t, d.test)
 			case d.why != "":
@@ -160,6 +166,7 @@ type answers struct {
 }
 
 func (o *office) furnish(t *testing.T) func(*mcpsec.Guard, *mcp.Server) {
+	t.Helper()
 	return func(g *mcpsec.Guard, s *mcp.Server) {
 		for _, name := range []string{"secret", "scarce", "dirty"} {
 			site.AddTool(t, g, s, &mcp.Tool{Name: name}, site.Echo)

@@ -46,6 +46,7 @@ func borrowed(t *testing.T, owner, other *httpx.Peer) bool {
 
 // whoami tells what the SDK knows of the caller.
 func whoami(t *testing.T) func(*mcpsec.Guard, *mcp.Server) {
+	t.Helper()
 	return func(g *mcpsec.Guard, s *mcp.Server) {
 		site.AddTool(t, g, s, &mcp.Tool{Name: "whoami"}, func(_ context.Context, r *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, site.Say, error) {
 			if r.Extra == nil || r.Extra.TokenInfo == nil || r.Extra.TokenInfo.UserID == "" {
@@ -90,10 +91,11 @@ func batched(t *testing.T, p *httpx.Peer) bool {
 	return q.Post(t, "["+echoed+","+strings.Replace(echoed, `"id":7`, `"id":8`, 1)+"]").Status == http.StatusOK
 }
 
-var earlyEdges = []edge{ //nolint:thelper // the rows are tests, no helpers
+var earlyEdges = []edge{
 	{number: 1, name: "a panic ends the process", both: "mcpsec.TestEdgePanicEndsTheProcess"},
 	{number: 2, name: "concurrency without bound", both: "mcpsec.TestEdgeHTTPCallsAtOnce"},
-	{number: 3, name: "notifications pile up", bare: func(t *testing.T) bool {
+	{number: 3, name: "notifications pile up", bare: func(v visit) bool {
+		t := v.T
 		stuck := make(chan struct{})
 		defer close(stuck)
 		p := site.NewBare(t, site.Plan{Options: &mcp.ServerOptions{
@@ -106,24 +108,30 @@ var earlyEdges = []edge{ //nolint:thelper // the rows are tests, no helpers
 		}
 		return true
 	}, absent: "transport/https.TestNotificationsDoNotPileUp"},
-	{number: 4, name: "HTTP+SSE knows no caller", bare: func(t *testing.T) bool {
+	{number: 4, name: "HTTP+SSE knows no caller", bare: func(v visit) bool {
+		t := v.T
 		b := tenants(t, whoami(t))
 		return anonymous(t, bearing(b.Peer(t), "alice"), b.URL, "whoami")
-	}, here: func(t *testing.T, o *office) bool { return anonymous(t, o.Peer(t, "alice"), o.URL, "seen") }},
-	{number: 5, name: "HTTP+SSE sessions are anybody's", bare: func(t *testing.T) bool {
+	}, here: func(v visit) bool { return anonymous(v.T, v.office.Peer(v.T, "alice"), v.office.URL, "seen") }},
+	{number: 5, name: "HTTP+SSE sessions are anybody's", bare: func(v visit) bool {
+		t := v.T
 		b := tenants(t, nil)
 		return hijacked(t, bearing(b.Peer(t), "alice"), bearing(b.Peer(t), "mallory"), b.URL)
-	}, here: func(t *testing.T, o *office) bool {
+	}, here: func(v visit) bool {
+		t, o := v.T, v.office
 		return hijacked(t, o.Peer(t, "alice"), o.Peer(t, "mallory"), o.URL)
 	}},
-	{number: 6, name: "a session of nobody is anybody's", bare: func(t *testing.T) bool {
+	{number: 6, name: "a session of nobody is anybody's", bare: func(v visit) bool {
+		t := v.T
 		b := tenants(t, nil)
 		return borrowed(t, bearing(b.Peer(t), "nameless"), bearing(b.Peer(t), "mallory"))
-	}, here: func(t *testing.T, o *office) bool { return borrowed(t, o.Peer(t, "alice"), o.Peer(t, "mallory")) }},
-	{number: 7, name: "one user id is one user, whoever says so", bare: func(t *testing.T) bool {
+	}, here: func(v visit) bool { return borrowed(v.T, v.office.Peer(v.T, "alice"), v.office.Peer(v.T, "mallory")) }},
+	{number: 7, name: "one user id is one user, whoever says so", bare: func(v visit) bool {
+		t := v.T
 		b := tenants(t, nil)
 		return borrowed(t, bearing(b.Peer(t), "alice"), bearing(b.Peer(t), "other"))
-	}, here: func(t *testing.T, o *office) bool {
+	}, here: func(v visit) bool {
+		t, o := v.T, v.office
 		for _, claims := range []map[string]any{{"client_id": "other"}, {"tid": "other"}} {
 			if borrowed(t, o.Peer(t, "alice"), o.PeerWith(t, o.TLS(t, "alice"), o.Token(t, "alice", claims))) {
 				return true
@@ -133,7 +141,8 @@ var earlyEdges = []edge{ //nolint:thelper // the rows are tests, no helpers
 	}},
 	{number: 8, name: "the context's token is of the first request", both: "mcpsec.TestEdgeHTTPStaleToken"},
 	{number: 9, name: "handlers see the caller's credentials", both: "mcpsec.TestEdgeHTTPCredentialsInHeader"},
-	{number: 10, name: "streams outlive their token", bare: func(t *testing.T) bool {
+	{number: 10, name: "streams outlive their token", bare: func(v visit) bool {
+		t := v.T
 		past := time.Now().Add(time.Second)
 		b := site.NewBare(t, site.Plan{}, func(h http.Handler) http.Handler {
 			return httpx.Bearer(h, map[string]*auth.TokenInfo{"brief": {UserID: "brief", Expiration: past}, "alice": httpx.Token("one", "alice")})
@@ -148,7 +157,8 @@ var earlyEdges = []edge{ //nolint:thelper // the rows are tests, no helpers
 		_, data, err := sse.Next()
 		return err == nil && strings.Contains(data, `"id":7`)
 	}, absent: "transport/https.TestExpiredTokenEndsStreams"},
-	{number: 11, name: "the verifier's error is sent", bare: func(t *testing.T) bool {
+	{number: 11, name: "the verifier's error is sent", bare: func(v visit) bool {
+		t := v.T
 		b := site.NewBare(t, site.Plan{}, func(h http.Handler) http.Handler {
 			return auth.RequireBearerToken(func(context.Context, string, *http.Request) (*auth.TokenInfo, error) {
 				return nil, fmt.Errorf("%w: asking 10.1.2.3", auth.ErrInvalidToken)
@@ -156,45 +166,55 @@ var earlyEdges = []edge{ //nolint:thelper // the rows are tests, no helpers
 		})
 		return strings.Contains(string(bearing(b.Peer(t), "x").Post(t, echoed).Body), "10.1.2.3")
 	}, absent: "transport/https.TestChallenges"},
-	{number: 12, name: "the challenge says nothing", bare: func(t *testing.T) bool {
+	{number: 12, name: "the challenge says nothing", bare: func(v visit) bool {
+		t := v.T
 		return bearing(tenants(t, nil).Peer(t), "x").Post(t, echoed).Header.Get("WWW-Authenticate") == ""
-	}, here: func(t *testing.T, o *office) bool {
+	}, here: func(v visit) bool {
+		t, o := v.T, v.office
 		return !strings.Contains(o.PeerWith(t, o.TLS(t, "a"), "x").As("a").Send(t, "tools/list", nil).Header.Get("WWW-Authenticate"), `error="invalid_token"`)
 	}},
-	{number: 13, name: "Host counts on loopback listeners only", bare: func(t *testing.T) bool {
+	{number: 13, name: "Host counts on loopback listeners only", bare: func(v visit) bool {
+		t := v.T
 		s := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, nil)
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://rebound.example/mcp", http.NoBody)
 		w := httptest.NewRecorder() // a request without a local address, as on a public one
 		mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s }, nil).ServeHTTP(w, r)
 		return w.Code != http.StatusForbidden
-	}, here: func(t *testing.T, o *office) bool { return hostStatus(t, o.Site, "rebound.example") < 400 }},
-	{number: 14, name: "Origin counts nowhere", bare: func(t *testing.T) bool {
+	}, here: func(v visit) bool { return hostStatus(v.T, v.office.Site, "rebound.example") < 400 }},
+	{number: 14, name: "Origin counts nowhere", bare: func(v visit) bool {
+		t := v.T
 		b := site.NewBare(t, site.Plan{})
 		return request(t, b.Peer(t), http.MethodGet, b.URL+"/sse", "Origin", "https://evil.example").Status == http.StatusOK
-	}, here: func(t *testing.T, o *office) bool {
+	}, here: func(v visit) bool {
+		t, o := v.T, v.office
 		return request(t, o.Peer(t, "alice"), http.MethodGet, o.URL+"/sse", "Origin", "https://evil.example").Status == http.StatusOK
 	}},
-	{number: 15, name: "no version header lets batches in", bare: func(t *testing.T) bool {
+	{number: 15, name: "no version header lets batches in", bare: func(v visit) bool {
+		t := v.T
 		return batched(t, site.NewBare(t, site.Plan{}).Peer(t))
-	}, here: func(t *testing.T, _ *office) bool {
+	}, here: func(v visit) bool {
+		t := v.T
 		return batched(t, only(t, nil).Peer(t, "alice"))
 	}},
-	{number: 16, name: "batches skip the headers", bare: func(t *testing.T) bool {
+	{number: 16, name: "batches skip the headers", bare: func(v visit) bool {
+		t := v.T
 		return batched(t, site.NewBare(t, site.Plan{}).Peer(t).With("Mcp-Method", "ping", "Mcp-Name", "lie"))
 	}, absent: "transport/https.TestBatchIsJudgedWhole"},
 	{number: 17, name: "lying headers", both: "mcpsec.TestEdgeHTTPLyingHeaders"},
-	{number: 18, name: "names in base64 are refused", bare: func(t *testing.T) bool {
+	{number: 18, name: "names in base64 are refused", bare: func(v visit) bool {
+		t := v.T
 		return encodedName(t, site.NewBare(t, site.Plan{}).Peer(t)) != http.StatusOK
-	}, here: func(t *testing.T, o *office) bool { return encodedName(t, o.alice) != http.StatusOK }},
+	}, here: func(v visit) bool { return encodedName(v.T, v.office.alice) != http.StatusOK }},
 	{number: 19, name: "nobody has to initialize", both: "mcpsec.TestEdgeHTTPFabricatedInitialization"},
 	{number: 20, name: "clients name themselves", both: "mcpsec.TestEdgeHTTPClientNamesItself"},
-	{number: 21, name: "versions of the future get further than they should", bare: func(t *testing.T) bool {
+	{number: 21, name: "versions of the future get further than they should", bare: func(v visit) bool {
+		t := v.T
 		return future(t, site.NewBare(t, site.Plan{}).Peer(t))
-	}, here: func(t *testing.T, o *office) bool { return future(t, o.Peer(t, "alice")) }},
-	{number: 22, name: "JSON is read leniently", bare: func(t *testing.T) bool { return lenient(t, site.NewBare(t, site.Plan{}).Peer(t)) == len(sloppy) },
-		here: func(t *testing.T, o *office) bool { return lenient(t, o.Peer(t, "alice")) > 0 }},
-	{number: 23, name: "errors repeat the parameters", bare: func(t *testing.T) bool { return echoes(t, site.NewBare(t, site.Plan{}).Peer(t).Open(t)) },
-		here: func(t *testing.T, o *office) bool { return echoes(t, o.Peer(t, "alice").Open(t)) }},
+	}, here: func(v visit) bool { return future(v.T, v.office.Peer(v.T, "alice")) }},
+	{number: 22, name: "JSON is read leniently", bare: func(v visit) bool { return lenient(v.T, site.NewBare(v.T, site.Plan{}).Peer(v.T)) == len(sloppy) },
+		here: func(v visit) bool { return lenient(v.T, v.office.Peer(v.T, "alice")) > 0 }},
+	{number: 23, name: "errors repeat the parameters", bare: func(v visit) bool { return echoes(v.T, site.NewBare(v.T, site.Plan{}).Peer(v.T).Open(v.T)) },
+		here: func(v visit) bool { return echoes(v.T, v.office.Peer(v.T, "alice").Open(v.T)) }},
 	{number: 24, name: "what does not exist meets no middleware", both: "mcpsec.TestEdgeHTTPRejectedBeforeMiddleware"},
 	{number: 25, name: "cancellation meets no middleware", both: "mcpsec.TestEdgeCancelledActsBeforeMiddleware"},
 	{number: 26, name: "answers of clients meet no middleware", both: "mcpsec.TestEdgeClientAnswersBypassMiddleware"},

@@ -27,7 +27,7 @@ func garage(t *testing.T) (*site.Bare, *office) {
 	}}), o
 }
 
-var lateEdges = []edge{ //nolint:thelper // the rows are tests, no helpers
+var lateEdges = []edge{
 	{number: 28, name: "listening subscribes unseen", both: "mcpsec.TestEdgeListenSubscribesUnseen"},
 	{number: 29, name: "changes of lists reach everybody", both: "mcpsec.TestEdgeListChangedReachesEverybody"},
 	{number: 30, name: "cursors tell what is hidden", both: "mcpsec.TestEdgeFilteredListsLeak"},
@@ -37,7 +37,8 @@ var lateEdges = []edge{ //nolint:thelper // the rows are tests, no helpers
 	{number: 34, name: "a tool replaces another", both: "mcpsec.TestEdgeShadowing"},
 	{number: 35, name: "names of tools are not judged", both: "mcpsec.TestEdgeToolNames"},
 	{number: 36, name: "who leaves cancels nothing", both: "mcpsec.TestEdgeHTTPAbandonedCall"},
-	{number: 37, name: "DELETE waits for calls", bare: func(t *testing.T) bool {
+	{number: 37, name: "DELETE waits for calls", bare: func(v visit) bool {
+		t := v.T
 		b, o := garage(t)
 		p := b.Peer(t).Open(t)
 		leave := p.Abandon(t, "tools/call", map[string]any{"name": "park", "arguments": map[string]any{"text": "a"}})
@@ -56,7 +57,8 @@ var lateEdges = []edge{ //nolint:thelper // the rows are tests, no helpers
 			_ = res.Body.Close()
 		}
 		return err != nil
-	}, here: func(t *testing.T, o *office) bool {
+	}, here: func(v visit) bool {
+		t, o := v.T, v.office
 		p := o.Peer(t, "alice").Open(t)
 		leave := p.Abandon(t, "tools/call", map[string]any{"name": "park", "arguments": map[string]any{"text": "deleted"}})
 		defer leave()
@@ -67,7 +69,8 @@ var lateEdges = []edge{ //nolint:thelper // the rows are tests, no helpers
 		await(t, o.parking("deleted").cancelled, "the end of the call")
 		return false
 	}},
-	{number: 38, name: "who does not read blocks the end", bare: func(t *testing.T) bool {
+	{number: 38, name: "who does not read blocks the end", bare: func(v visit) bool {
+		t := v.T
 		b := site.NewBare(t, site.Plan{})
 		p := b.Peer(t)
 		sse, err := site.OpenSSE(t, p, b.URL)
@@ -91,7 +94,8 @@ var lateEdges = []edge{ //nolint:thelper // the rows are tests, no helpers
 		}
 		return false
 	}, absent: "transport/https.TestSlowReader"},
-	{number: 39, name: "open streams block the shutdown", bare: func(t *testing.T) bool {
+	{number: 39, name: "open streams block the shutdown", bare: func(v visit) bool {
+		t := v.T
 		b := site.NewBare(t, site.Plan{})
 		if _, err := site.OpenSSE(t, b.Peer(t), b.URL); err != nil {
 			t.Fatal(err)
@@ -99,7 +103,8 @@ var lateEdges = []edge{ //nolint:thelper // the rows are tests, no helpers
 		ctx, cancel := context.WithTimeout(t.Context(), soon)
 		defer cancel()
 		return b.Web.Shutdown(ctx) != nil
-	}, here: func(t *testing.T, _ *office) bool {
+	}, here: func(v visit) bool {
+		t := v.T
 		s := only(t, nil)
 		if _, err := site.OpenSSE(t, s.Peer(t, "alice"), s.URL); err != nil {
 			t.Fatal(err)
@@ -108,21 +113,25 @@ var lateEdges = []edge{ //nolint:thelper // the rows are tests, no helpers
 		s.Stop(t)
 		return time.Since(since) > 15*time.Second
 	}},
-	{number: 40, name: "sessions stay for ever", bare: func(t *testing.T) bool {
+	{number: 40, name: "sessions stay for ever", bare: func(v visit) bool {
+		t := v.T
 		p := site.NewBare(t, site.Plan{}).Peer(t).Open(t)
 		<-time.After(soon)
 		return p.CallTool(t, "echo", nil).Status == http.StatusOK
 	}, absent: "transport/https.TestIdleSessionEnds"},
-	{number: 41, name: "sessions without number", bare: func(t *testing.T) bool { return openable(t, site.NewBare(t, site.Plan{}).Peer(t)) },
-		here: func(t *testing.T, _ *office) bool {
+	{number: 41, name: "sessions without number", bare: func(v visit) bool { return openable(v.T, site.NewBare(v.T, site.Plan{}).Peer(v.T)) },
+		here: func(v visit) bool {
+			t := v.T
 			s := only(t, func(c *https.Config) { c.Limits.SessionsPer = 3 })
 			return openable(t, s.Peer(t, "alice"))
 		}},
 	{number: 42, name: "a write timeout ends streams", why: "the listener sets none, but a deadline for each write: TestSlowReader; streams live on: TestRotation"},
-	{number: 43, name: "HTTP+SSE takes no methods of one's own", bare: func(t *testing.T) bool {
+	{number: 43, name: "HTTP+SSE takes no methods of one's own", bare: func(v visit) bool {
+		t := v.T
 		b := site.NewBare(t, site.Plan{Tools: custom(t)})
 		return customSSE(t, b.Peer(t), b.URL) == http.StatusBadRequest
-	}, here: func(t *testing.T, _ *office) bool {
+	}, here: func(v visit) bool {
+		t := v.T
 		s := site.New(t, site.Plan{Tools: custom(t)})
 		return customSSE(t, s.Peer(t, "alice"), s.URL) == http.StatusBadRequest
 	}},
@@ -133,9 +142,11 @@ var lateEdges = []edge{ //nolint:thelper // the rows are tests, no helpers
 	{number: 48, name: "stateless notifications may be dropped", why: "nothing here relies on them"},
 	{number: 49, name: "events are stored for all together", why: "the listener stores no events: duty 27"},
 	{number: 50, name: "an environment variable changes what is checked", both: "mcpsec.TestEdgeMCPGODEBUG"},
-	{number: 51, name: "anybody sets the level of logs unseen", bare: func(t *testing.T) bool {
+	{number: 51, name: "anybody sets the level of logs unseen", bare: func(v visit) bool {
+		t := v.T
 		return site.NewBare(t, site.Plan{}).Peer(t).Open(t).Send(t, "logging/setLevel", map[string]any{"level": "debug"}).Status == http.StatusOK
-	}, here: func(t *testing.T, o *office) bool {
+	}, here: func(v visit) bool {
+		t, o := v.T, v.office
 		ok(t, o.Peer(t, "leveller").Open(t).Send(t, "logging/setLevel", map[string]any{"level": "debug"}))
 		for _, c := range o.Record.Await(t, "logging/setLevel", 1) {
 			if c.Principal.Subject == "leveller" {
@@ -144,18 +155,22 @@ var lateEdges = []edge{ //nolint:thelper // the rows are tests, no helpers
 		}
 		return true
 	}},
-	{number: 52, name: "proxies buffer streams", bare: func(t *testing.T) bool {
+	{number: 52, name: "proxies buffer streams", bare: func(v visit) bool {
+		t := v.T
 		b := site.NewBare(t, site.Plan{})
 		return request(t, b.Peer(t), http.MethodGet, b.URL+"/sse").Header.Get("X-Accel-Buffering") == ""
-	}, here: func(t *testing.T, o *office) bool {
+	}, here: func(v visit) bool {
+		t, o := v.T, v.office
 		return request(t, o.Peer(t, "alice"), http.MethodGet, o.URL+"/sse").Header.Get("X-Accel-Buffering") == ""
 	}},
-	{number: 53, name: "a server for 2026 alone serves the past", bare: func(t *testing.T) bool {
+	{number: 53, name: "a server for 2026 alone serves the past", bare: func(v visit) bool {
+		t := v.T
 		s := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, &mcp.ServerOptions{SupportedProtocolVersions: []string{httpx.Sessionless}})
 		mcp.AddTool(s, &mcp.Tool{Name: "echo"}, site.Echo)
 		h := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s }, &mcp.StreamableHTTPOptions{Stateless: true})
 		return httpx.Serve(t, s, h).Post(t, echoed).Status == http.StatusOK
-	}, here: func(t *testing.T, _ *office) bool {
+	}, here: func(v visit) bool {
+		t := v.T
 		s := only(t, func(c *https.Config) { c.Legacy, c.SSE = false, false })
 		return s.Peer(t, "alice").Post(t, echoed).Status == http.StatusOK
 	}},
@@ -173,7 +188,7 @@ func openable(t *testing.T, p *httpx.Peer) bool {
 	return true
 }
 
-// Own are the parameters of a method that MCP does not have.
+// ownParams are the parameters of a method that MCP does not have.
 type ownParams struct {
 	mcp.ParamsBase
 }
@@ -183,6 +198,7 @@ type ownResult struct {
 }
 
 func custom(t *testing.T) func(*mcpsec.Guard, *mcp.Server) {
+	t.Helper()
 	return func(_ *mcpsec.Guard, s *mcp.Server) {
 		err := mcp.AddReceivingCustomMethod(s, "acme/own", func(context.Context, *mcp.ServerSession, *ownParams) (*ownResult, error) {
 			return &ownResult{}, nil

@@ -9,8 +9,8 @@ import (
 type edge struct {
 	number int
 	name   string
-	bare   func(*testing.T) bool // reports whether the fault is there
-	here   func(*testing.T, *office) bool
+	bare   func(visit) bool // reports whether the fault is there
+	here   func(visit) bool
 	both   string // the test that shows it bare and absent
 	absent string // the test that shows it absent
 	why    string // what takes its place where there is no test
@@ -36,10 +36,10 @@ func TestEdges(t *testing.T) {
 					exists(t, test)
 				}
 			}
-			if e.bare != nil && !e.bare(t) {
+			if e.bare != nil && !e.bare(visit{t, o}) {
 				t.Error("the bare SDK no longer has it: look whether the answer to it is still needed")
 			}
-			if e.here != nil && e.here(t, o) {
+			if e.here != nil && e.here(visit{t, o}) {
 				t.Error("it is here too")
 			}
 			if e.both == "" && (e.bare == nil || e.here == nil && e.absent == "") {

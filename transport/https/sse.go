@@ -52,25 +52,6 @@ type inbound struct {
 // queued is how many messages wait for the SDK to read them.
 const queued = 64
 
-// An eventCall is a call under way over HTTP+SSE.
-type eventCall struct {
-	entry  *stream.Entry
-	mark   uint64 // of the backlog
-	cancel context.CancelFunc
-}
-
-// End cancels the call, as of [stream.Target].
-func (c *eventCall) End(stream.Cause) { c.cancel() }
-
-// Kill is of [stream.Target].
-func (c *eventCall) Kill() { c.cancel() }
-
-// Warn is of [stream.Target].
-func (*eventCall) Warn(time.Time) {}
-
-// Beat is of [stream.Target].
-func (*eventCall) Beat(time.Time) {}
-
 // An eventStream is the response of a session, which the answers to its calls go to.
 type eventStream struct {
 	*response
@@ -221,50 +202,4 @@ func (n *eventSession) push(end context.Context, r *http.Request, m *mcpsec.Mess
 	default:
 		return n.server.full(stream.ErrFull, "messages that wait in one session", "")
 	}
-}
-
-// begin registers a call until it is answered.
-func (n *eventSession) begin(c *caller, m *mcpsec.Message, cancel context.CancelFunc) *refusal {
-	call := &eventCall{cancel: cancel, mark: n.backlog.mark()}
-	entry, err := n.server.streams.Enter(stream.Call, c.holder, call)
-	if err != nil {
-		return n.server.full(err, "Limits.CallsPer", "Limits.Calls")
-	}
-	call.entry = entry
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.calls == nil || n.calls[m.ID] != nil {
-		entry.Leave()
-		return refuse(http.StatusBadRequest, codeMalformed.Deny("the request id is in use"))
-	}
-	n.calls[m.ID] = call
-	return nil
-}
-
-// end forgets a call that was answered.
-func (n *eventSession) end(id jsonrpc.ID) {
-	if !id.IsValid() {
-		return
-	}
-	n.mu.Lock()
-	call := n.calls[id]
-	delete(n.calls, id)
-	n.mu.Unlock()
-	if call != nil {
-		call.entry.Leave()
-		call.cancel()
-	}
-}
-
-// leave gives back what the session held.
-func (n *eventSession) leave() {
-	n.mu.Lock()
-	calls := n.calls
-	n.calls = nil
-	n.mu.Unlock()
-	for _, call := range calls {
-		call.entry.Leave()
-		call.cancel()
-	}
-	n.open.Leave()
 }

@@ -1,7 +1,9 @@
 package telemetry
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 )
@@ -53,4 +55,28 @@ func resultOf(errno string) string {
 		return "ok"
 	}
 	return errno
+}
+
+// LogTo makes events messages of a logger: what was refused or lost as warnings. A logger
+// over audit.NewHandler takes them into the audit record.
+func LogTo(log *slog.Logger) func(Event) {
+	return func(e Event) {
+		level := slog.LevelInfo
+		if e.Kind == Refused || e.Kind == Lost {
+			level = slog.LevelWarn
+		}
+		attrs := []slog.Attr{slog.Int("pid", e.PID)}
+		for _, a := range []struct{ name, value string }{{"call", e.Call}, {"errno", e.Errno}, {"path", e.Path}} {
+			if a.value != "" {
+				attrs = append(attrs, slog.String(a.name, a.value))
+			}
+		}
+		if e.Addr.IsValid() {
+			attrs = append(attrs, slog.String("address", e.Addr.String()))
+		}
+		if e.Count > 0 {
+			attrs = append(attrs, slog.Uint64("count", e.Count))
+		}
+		log.LogAttrs(context.Background(), level, "sandboxed process "+string(e.Kind), attrs...)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -131,6 +132,18 @@ func FuzzDecode(f *testing.F) {
 			_ = e.String()
 		}
 	})
+}
+
+func TestLogTo(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	log := telemetry.LogTo(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	log(telemetry.Event{Kind: telemetry.Exec, PID: 1, Path: "/bin/true"})
+	log(telemetry.Event{Kind: telemetry.Refused, PID: 2, Call: "openat", Errno: "EACCES", Path: "/x\ny"})
+	log(telemetry.Event{Kind: telemetry.Lost, Count: 3})
+	if got := out.String(); strings.Contains(got, "true") || !strings.Contains(got, `path="/x\\ny"`) || !strings.Contains(got, "count=3") || strings.Count(got, "\n") != 2 {
+		t.Error(got)
+	}
 }
 
 func ExampleEvent() {

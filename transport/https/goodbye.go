@@ -1,0 +1,91 @@
+package https
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/mcpsec/mcpsec-go/transport/https/internal/stream"
+)
+
+// End begins the end, as of [stream.Target].
+func (p *response) End(cause stream.Cause) {
+	if !cause.Gentle() {
+		p.ended.Store(true)
+		p.cancel()
+		p.Kill()
+		return
+	}
+	goodbye := ": this stream ends: " + cause.String() + "\n\n"
+	if cause == stream.Shutdown {
+		goodbye = "retry: 1000\n" + goodbye
+	}
+	said := p.server.later(func() {
+		if p.mu.TryLock() {
+			if p.events && !p.ended.Load() {
+				_ = p.send([]byte(goodbye), grace) // it ends in any case
+			}
+			p.ended.Store(true)
+			p.mu.Unlock()
+		}
+		p.cancel()
+	})
+	if !said {
+		p.cancel()
+	}
+}
+
+// Kill cuts the response off: the writer that waits for a reader returns at once.
+func (p *response) Kill() {
+	p.cancel()
+	p.life.Lock()
+	defer p.life.Unlock()
+	if p.over {
+		return
+	}
+	p.ended.Store(true)
+	p.sever()
+}
+
+// Warn tells a client when its credentials expire.
+func (p *response) Warn(at time.Time) {
+	p.comment(fmt.Sprintf(": credentials expire at %s: send a request with fresh ones to keep this stream\n\n", at.UTC().Format(time.RFC3339)))
+}
+
+// Beat sends a comment if nothing was sent for a while.
+func (p *response) Beat(now time.Time) {
+	every := p.server.limits.KeepAlive
+	if every > 0 && now.UnixNano()-p.wrote.Load() >= int64(every) {
+		p.comment(":\n\n")
+	}
+}
+
+// comment sends a comment in the background. Who is writing needs none.
+func (p *response) comment(text string) {
+	if p.silent.Load() || !p.beats.CompareAndSwap(false, true) {
+		return
+	}
+	if !p.server.later(func() {
+		defer p.beats.Store(false)
+		if !p.mu.TryLock() {
+			return
+		}
+		defer p.mu.Unlock()
+		if p.ended.Load() {
+			return
+		}
+		if p.status == 0 {
+			// A call that takes long: the answer begins now, as an event stream.
+			p.early, p.status, p.events = true, http.StatusOK, true
+			h := p.w.Header()
+			h["Content-Type"], h["X-Accel-Buffering"] = headerEvents, headerNo
+			h["Cache-Control"], h["X-Content-Type-Options"] = headerNoStore, headerNosniff
+			p.w.WriteHeader(http.StatusOK)
+		}
+		if p.events {
+			_ = p.send([]byte(text), p.server.limits.Write) // which ends the response if it fails
+		}
+	}) {
+		p.beats.Store(false)
+	}
+}
