@@ -224,3 +224,49 @@ func TestTransportEndsCalls(t *testing.T) {
 		webWait(t, called, "the answer")
 	})
 }
+
+// One list's notification must not swallow the one of another that changed with it.
+func TestTwoListsChangeAtOnce(t *testing.T) {
+	t.Parallel()
+	r := guarded(t, nil)
+	r.server.AddPrompt(&mcp.Prompt{Name: "hello"}, func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
+		return &mcp.GetPromptResult{}, nil
+	})
+	r.addResource("file:///one")
+	heard := make(chan string, 8)
+	r.old(&mcp.ClientOptions{
+		PromptListChangedHandler:   func(context.Context, *mcp.PromptListChangedRequest) { heard <- "prompts" },
+		ResourceListChangedHandler: func(context.Context, *mcp.ResourceListChangedRequest) { heard <- "resources" },
+	})
+	r.server.AddPrompt(&mcp.Prompt{Name: "world"}, func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
+		return &mcp.GetPromptResult{}, nil
+	})
+	r.addResource("file:///two")
+	got := map[string]bool{}
+	for len(got) < 2 {
+		select {
+		case which := <-heard:
+			got[which] = true
+		case <-time.After(httpx.Patience):
+			t.Fatalf("heard of %v only", got)
+		}
+	}
+}
+
+func (r *rig) addResource(uri string) {
+	r.server.AddResource(&mcp.Resource{URI: uri, Name: uri}, func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+		return &mcp.ReadResourceResult{}, nil
+	})
+}
+
+func TestKeyOfAChangedCopy(t *testing.T) {
+	t.Parallel()
+	p, ok := mcpsec.PrincipalFrom(mcpsec.WithPrincipal(t.Context(), mcpsec.Principal{Rung: mcpsec.Token, Issuer: "i", Subject: "alice"}))
+	if !ok {
+		t.Fatal("no principal")
+	}
+	p.Subject = "bob"
+	if q, _ := mcpsec.PrincipalFrom(mcpsec.WithPrincipal(t.Context(), p)); q.Key() != (mcpsec.Principal{Rung: mcpsec.Token, Issuer: "i", Subject: "bob"}).Key() {
+		t.Errorf("bob has the key %s", q.Key())
+	}
+}

@@ -51,11 +51,13 @@ func (fs *frames) begin(f *frame) {
 	fs.once.Do(func() { fs.secret = rand.Text() })
 	f.token = fs.secret + strconv.FormatUint(fs.count.Add(1), 36)
 	fs.open.Store(f.token, f)
-	fs.held.Add(1)
+	if !f.lasting { // of which there is one a connection: the transport bounds them
+		fs.held.Add(1)
+	}
 }
 
 func (fs *frames) end(f *frame) {
-	if _, held := fs.open.LoadAndDelete(f.token); held {
+	if _, held := fs.open.LoadAndDelete(f.token); held && !f.lasting {
 		fs.held.Add(-1)
 	}
 	if t := f.expires.Load(); t != nil {

@@ -159,3 +159,26 @@ func BenchmarkReadMessage(b *testing.B) {
 		}
 	})
 }
+
+// Connections have a frame each that lasts: many of them are not an overload of messages.
+func TestLastingFramesDoNotFillTheFrame(t *testing.T) {
+	t.Parallel()
+	var fs frames
+	lasting := make([]*frame, 0, maxFrames)
+	for range maxFrames {
+		f := &frame{lasting: true}
+		fs.begin(f)
+		lasting = append(lasting, f)
+	}
+	one := &frame{}
+	fs.begin(one)
+	if fs.full() || fs.held.Load() != 1 {
+		t.Errorf("%d messages are held", fs.held.Load())
+	}
+	for _, f := range append(lasting, one) {
+		fs.end(f)
+	}
+	if fs.held.Load() != 0 {
+		t.Errorf("%d messages are left", fs.held.Load())
+	}
+}

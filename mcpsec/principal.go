@@ -67,20 +67,33 @@ func (p Principal) makeKey() string {
 	if p.Rung == Anonymous {
 		return rungNames[Anonymous]
 	}
-	b := append(make([]byte, 0, 96), p.Rung.String()...)
+	return string(p.appendKey(make([]byte, 0, keyRoom)))
+}
+
+// keyRoom is enough for most keys.
+const keyRoom = 192
+
+func (p Principal) appendKey(b []byte) []byte {
+	b = append(b, p.Rung.String()...)
+	parts := [...]string{p.Issuer, p.Subject, p.Client, p.Tenant, p.Certificate}
+	n := len(parts)
+	if p.Certificate == "" {
+		n--
+	}
 	// Quoting each part keeps the parts apart whatever they contain.
-	for _, part := range []string{p.Issuer, p.Subject, p.Client, p.Tenant} {
+	for _, part := range parts[:n] {
 		b = append(b, ' ')
 		b = strconv.AppendQuote(b, part)
 	}
-	if p.Certificate != "" {
-		b = append(b, ' ')
-		b = strconv.AppendQuote(b, p.Certificate)
-	}
-	return string(b)
+	return b
 }
 
+// keyed returns p with its key. The key it has already may be that of a principal it was
+// copied from and differs from.
 func (p Principal) keyed() Principal {
+	if p.key != "" && p.Rung != Anonymous && string(p.appendKey(make([]byte, 0, keyRoom))) == p.key {
+		return p
+	}
 	p.key = p.makeKey()
 	return p
 }

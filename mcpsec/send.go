@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"reflect"
 	"runtime"
 	"sync"
@@ -167,9 +168,17 @@ func (b *sessionBook) news(ctx context.Context, g *Guard, req mcp.Request, metho
 	if page == nil {
 		return len(g.auth) == 0 // nobody asked anything in this session yet
 	}
-	changed := page.seen[method] != now[method]
-	page.seen = now
-	return changed
+	if page.seen[method] == now[method] {
+		return false
+	}
+	// Of this list only: another may have changed too, and its notification is to come.
+	seen := maps.Clone(page.seen)
+	if seen == nil {
+		seen = make(map[string]uint64, len(now))
+	}
+	seen[method] = now[method]
+	page.seen = seen
+	return true
 }
 
 var fingerprintSeed = maphash.MakeSeed()
