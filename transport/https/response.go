@@ -4,14 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/mcpsec/mcpsec-go/transport/https/internal/stream"
 )
 
 var (

@@ -18,7 +18,6 @@ const (
 	Degraded Kind = "degraded" // it runs without Control, which the caller allowed
 	Given    Kind = "given"    // it is given a credential, the variable Detail
 	Broken   Kind = "broken"   // it sent something that is no message, and the session ended
-	Denied   Kind = "denied"   // the filter refused the system call Detail; at most 100 a minute are told
 	Network  Kind = "network"  // a connection or a name was decided on; Egress says how
 	Ended    Kind = "ended"    // it is gone, and everything it started
 )
@@ -37,7 +36,7 @@ type Event struct {
 }
 
 // LogTo makes events messages of a logger: refusals and what is broken as errors,
-// degradations and denials as warnings. A logger over audit.NewHandler takes them into
+// degradations and refused connections as warnings. A logger over audit.NewHandler takes them into
 // the audit record.
 func LogTo(log *slog.Logger) func(Event) {
 	return func(e Event) {
@@ -45,7 +44,7 @@ func LogTo(log *slog.Logger) func(Event) {
 		switch {
 		case e.Kind == Refused || e.Kind == Broken:
 			say = log.Error
-		case e.Kind == Degraded || e.Kind == Denied || e.Egress != nil && !e.Egress.Allowed:
+		case e.Kind == Degraded || e.Egress != nil && !e.Egress.Allowed:
 			say = log.Warn
 		}
 		attrs := []any{slog.String("server", e.Server)}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
-	"golang.org/x/time/rate"
 
 	"github.com/mcpsec/mcpsec-go/internal/regular"
 	"github.com/mcpsec/mcpsec-go/transport/stdio/egress"
@@ -165,7 +164,6 @@ func (l *Launch) command(ctx context.Context) (*sandbox.Command, *prepared, erro
 	cmd := &sandbox.Command{
 		Program: run.program, Path: run.path, Args: slices.Clone(l.Command), Env: env, Mounts: run.mounts,
 		Profile: profile, Allow: l.Allow, User: l.User,
-		OnDenied: l.denied(),
 	}
 	cmd.Args[0] = run.path      // and no path of the host
 	network.attach(l, cmd, run) //nolint:contextcheck // it lasts longer than the start
@@ -266,19 +264,6 @@ func (l *Launch) announce(pid int, report *sandbox.Report, env []string) {
 	}
 	for _, name := range credentials(env) {
 		l.tell(Event{Kind: Given, PID: pid, Detail: name})
-	}
-}
-
-// denials bound how many refused system calls are told in a minute: they cost a server
-// nothing.
-const denials = 100
-
-func (l *Launch) denied() func(sandbox.Denied) {
-	some := rate.NewLimiter(rate.Every(time.Minute/denials), denials)
-	return func(d sandbox.Denied) {
-		if some.Allow() {
-			l.tell(Event{Kind: Denied, PID: d.PID, Detail: d.Syscall})
-		}
 	}
 }
 

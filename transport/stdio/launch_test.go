@@ -195,18 +195,6 @@ func TestAControlThatIsNotInForce(t *testing.T) {
 	}
 }
 
-func TestRefusedCallsDoNotFlood(t *testing.T) {
-	t.Parallel()
-	l, backend, told := launch(t, "serve")
-	session(t, l)
-	for range 10_000 {
-		backend.last.OnDenied(sandbox.Denied{PID: 1, Syscall: "ptrace"})
-	}
-	if n := len(told.of(stdio.Denied)); n < 100 || n > 1000 {
-		t.Errorf("%d of 10000 were told", n)
-	}
-}
-
 func TestLaunchRefusesMisuse(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*stdio.Launch){

@@ -81,10 +81,11 @@ var modes = map[string]func() error{
 		if err := serve(); err != nil {
 			return err
 		}
-		select {} // its input has ended
+		forever() // its input has ended
+		return nil
 	},
-	"children": func() error { // one of a session of its own holds the pipes
-		child := exec.Command(os.Args[0])
+	"children": func() error { // one that lives on holds the pipes
+		child := exec.Command("/proc/self/exe") // the path in the arguments is the sandbox's
 		child.Env = append(os.Environ(), mode+"=sleep")
 		child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
 		if err := child.Start(); err != nil {
@@ -101,8 +102,16 @@ var modes = map[string]func() error{
 	"quiet": func() error { _ = serve(); return nil },
 	"sleep": func() error {
 		signal.Ignore(syscall.SIGTERM)
-		select {}
+		forever()
+		return nil
 	},
+}
+
+// forever waits. An empty select is a deadlock to the runtime, which ends the process.
+func forever() {
+	for {
+		time.Sleep(time.Hour)
+	}
 }
 
 func say(line string) error {

@@ -15,11 +15,14 @@ func TestConformance(t *testing.T) {
 	for _, suite := range []struct {
 		pkg, revision string
 		args          []string
-		passes        int // on the SDK alone; more are welcome
+		passes        int
 	}{
 		{"conformance11", "2025-11-25", nil, 40},
 		{"@modelcontextprotocol/conformance", "2025-11-25", []string{"--suite", "all"}, 82},
-		{"@modelcontextprotocol/conformance", "2026-07-28", []string{"--suite", "all"}, 153},
+		// The SDK alone has 153. Two more are warnings here, on purpose: the guard refuses
+		// answers to questions that it knows nothing of, where a server SHOULD ask again or
+		// ignore them (SEP-2322), since approvals could be forged otherwise.
+		{"@modelcontextprotocol/conformance", "2026-07-28", []string{"--suite", "all"}, 151},
 	} {
 		t.Run(fmt.Sprint(suite.pkg, "@", suite.revision), func(t *testing.T) {
 			t.Parallel()
