@@ -19,7 +19,7 @@ TSA_VERSION       := v2.1.3
 FULCIO_VERSION    := v1.8.8
 GITLEAKS_VERSION  := v8.30.1
 PEBBLE_VERSION    := v2.8.0
-H2SPEC_VERSION    := v2.2.1
+H2SPEC_VERSION    := v2.2.1+incompatible
 
 TOOLS         := .cache/bin
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -138,6 +138,21 @@ npm-servers: .cache/npm-servers/node_modules ## Install the npm servers that the
 	mkdir -p .cache/npm-servers
 	cd .cache/npm-servers && echo '{"private":true}' >package.json && $(NPM_INSTALL) \
 		@modelcontextprotocol/server-filesystem@2026.8.31 @modelcontextprotocol/server-memory@2026.8.31 @modelcontextprotocol/server-everything@2026.8.31
+
+.PHONY: clients
+clients: .cache/npm/node_modules $(ORACLES)/h2spec ## Install the clients and scanners that the TLS listener is tested with
+.cache/npm/node_modules:
+	mkdir -p .cache/npm
+	cd .cache/npm && echo '{"private":true}' >package.json && $(NPM_INSTALL) \
+		conformance11@npm:@modelcontextprotocol/conformance@0.1.16 @modelcontextprotocol/conformance@0.2.0-alpha.12 \
+		@modelcontextprotocol/sdk@1.32.2 @modelcontextprotocol/client@2.4.0 @modelcontextprotocol/inspector@2.12.0 \
+		mcp-remote@0.15.1 oidc-provider@9.13.3 undici@7.30.2 node@22.23.3
+	cd .cache/npm && npm rebuild node # its script puts the program in place
+
+.PHONY: test-clients
+test-clients: clients ## Run clients, scanners, attacks, rotations and loads against the TLS listener (a quarter of an hour)
+	go test -count=1 -timeout 30m -v ./internal/test/clients -args -whole
+	go test -count=1 -timeout 30m -v -run 'Rotation|Revocation|IdleStreams|Throughput|Duties|Edge' ./transport/https -args -whole
 
 .PHONY: quickstart
 quickstart: ## Run the quickstart example

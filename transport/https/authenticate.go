@@ -13,10 +13,12 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/auth"
 )
 
-// A caller is who sends a request.
+// A caller is who sends requests over one connection with the same credentials.
 type caller struct {
 	identity *Identity
 	holder   *stream.Holder
+	token    *Identity // as Tokens returned it; nil without tokens
+	user     string    // by which the SDK binds sessions
 }
 
 var (
@@ -28,13 +30,13 @@ var (
 // authenticate finds out who sends a request, and returns the request under that
 // principal.
 func (s *Server) authenticate(r *http.Request) (*caller, *http.Request, *refusal) {
-	id, shown, conn, f := s.identify(r)
+	c, f := s.identify(r)
 	if f != nil {
 		return nil, r, f
 	}
-	ctx := mcpsec.WithPrincipal(r.Context(), id.Principal)
-	p, _ := mcpsec.PrincipalFrom(ctx)
-	ctx = context.WithValue(ctx, tokenKey, tokenFor(id, p.Key()))
+	id, p := c.identity, c.holder.Principal
+	ctx := mcpsec.WithPrincipal(r.Context(), p)
+	ctx = context.WithValue(ctx, tokenKey, tokenFor(id, c.user))
 	if s.config.Subject != nil && id.Secret != nil {
 		ctx = s.config.Subject(ctx, id.Secret())
 	}
@@ -42,63 +44,75 @@ func (s *Server) authenticate(r *http.Request) (*caller, *http.Request, *refusal
 	if s.isFrozen(p) {
 		return nil, r, refuse(http.StatusForbidden, codeFrozen.Deny("refused")).plainly()
 	}
-	c := &caller{identity: id, holder: &stream.Holder{
-		Principal: p, Key: p.Key(), Address: hostOf(r.RemoteAddr), Expires: id.Expires, Certified: len(id.Certificates) > 0, Shown: shown,
-		Still: func() error {
-			switch {
-			case s.isFrozen(p):
-				return errFrozen
-			case conn != nil:
-				if err := conn.still(s); err != nil {
-					return err
-				}
-			}
-			if id.Still != nil {
-				return id.Still()
-			}
-			return nil
-		},
-	}}
 	s.streams.Renew(c.holder)
 	return c, r, nil
 }
 
-// identify judges what a request shows. The connection is nil without a certificate.
-func (s *Server) identify(r *http.Request) (id *Identity, shown any, conn *connection, f *refusal) {
-	id = &Identity{}
+// identify judges what a request shows. What follows from it is made once for as long as
+// the connection shows the same.
+func (s *Server) identify(r *http.Request) (*caller, *refusal) {
+	conn := connectionOf(r)
+	if conn == nil {
+		conn = &connection{}
+	}
+	var chain []*x509.Certificate
+	var token *Identity
+	var err error
 	if s.config.Clients != nil {
-		if conn = connectionOf(r); conn == nil {
-			conn = &connection{}
-		}
-		chain, err := conn.certificates(s, r.TLS)
-		if err != nil {
-			return nil, nil, nil, refuse(http.StatusForbidden, codeUnauthenticated.Deny("no acceptable client certificate").Because(err))
-		}
-		id.Certificates, id.Expires = chain, chain[0].NotAfter
-		for _, c := range chain {
-			if c.NotAfter.Before(id.Expires) {
-				id.Expires = c.NotAfter
-			}
+		if chain, err = conn.certificates(s, r.TLS); err != nil {
+			return nil, refuse(http.StatusForbidden, codeUnauthenticated.Deny("no acceptable client certificate").Because(err))
 		}
 	}
-	id.Principal = mcpsec.Peer{Addr: r.RemoteAddr, Certificates: id.Certificates}.Principal()
-	if conn != nil && id.Principal.Rung != mcpsec.Certificate {
-		return nil, nil, nil, refuse(http.StatusForbidden, codeUnauthenticated.Deny("no acceptable client certificate").Because(errNameless))
+	if s.config.Tokens != nil {
+		if token, err = s.config.Tokens.Authenticate(r, chain); err != nil || token == nil {
+			return nil, s.badToken(err)
+		}
 	}
-	if s.config.Tokens == nil {
-		return id, conn, conn, nil
+	if c := conn.caller.Load(); c != nil && c.token == token {
+		return c, nil
 	}
-	byToken, err := s.config.Tokens.Authenticate(r, id.Certificates)
-	if err != nil || byToken == nil {
-		return nil, nil, nil, s.badToken(err)
+	c := s.newCaller(r, conn, chain, token)
+	conn.caller.Store(c)
+	return c, nil
+}
+
+// newCaller makes the caller that a verified chain and an identity by token, both optional,
+// say it is.
+func (s *Server) newCaller(r *http.Request, conn *connection, chain []*x509.Certificate, token *Identity) *caller {
+	var id Identity
+	var shown any = conn
+	if token != nil {
+		id, shown = *token, token
+	} else {
+		id.Principal, id.Certificates = mcpsec.Peer{Addr: r.RemoteAddr, Certificates: chain}.Principal(), chain
 	}
-	shown = byToken
-	if !id.Expires.IsZero() && (byToken.Expires.IsZero() || id.Expires.Before(byToken.Expires)) {
-		both := *byToken
-		both.Expires = id.Expires
-		byToken = &both
+	for _, c := range chain {
+		if id.Expires.IsZero() || c.NotAfter.Before(id.Expires) {
+			id.Expires = c.NotAfter
+		}
 	}
-	return byToken, shown, conn, nil
+	p, _ := mcpsec.PrincipalFrom(mcpsec.WithPrincipal(context.Background(), id.Principal)) // with its key
+	digest := sha256.Sum256([]byte(p.Key()))
+	return &caller{
+		identity: &id, token: token, user: base64.RawURLEncoding.EncodeToString(digest[:]),
+		holder: &stream.Holder{
+			Principal: p, Key: p.Key(), Address: hostOf(r.RemoteAddr), Expires: id.Expires, Certified: len(chain) > 0, Shown: shown,
+			Still: func() error {
+				if s.isFrozen(p) {
+					return errFrozen
+				}
+				if chain != nil {
+					if err := conn.still(s); err != nil {
+						return err
+					}
+				}
+				if id.Still != nil {
+					return id.Still()
+				}
+				return nil
+			},
+		},
+	}
 }
 
 // badToken refuses credentials with the challenge that belongs to them.
@@ -127,14 +141,13 @@ func (s *Server) badToken(err error) *refusal {
 }
 
 // tokenFor returns what the SDK binds a session to, and what handlers see if there is a
-// token.
-func tokenFor(id *Identity, key string) *auth.TokenInfo {
+// token. It is one of the request's own.
+func tokenFor(id *Identity, user string) *auth.TokenInfo {
 	info := auth.TokenInfo{Expiration: id.Expires}
 	if id.Token != nil {
 		info = *id.Token
 	}
-	digest := sha256.Sum256([]byte(key))
-	info.UserID = base64.RawURLEncoding.EncodeToString(digest[:])
+	info.UserID = user
 	return &info
 }
 

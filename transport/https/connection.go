@@ -8,13 +8,17 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/mcpsec/mcpsec-go/mcpsec"
 )
 
 // A connection is what is remembered of one: which certificates its client showed, and
 // whether they are still trusted.
 type connection struct {
-	conn net.Conn // nil behind a listener that is not ours
+	conn   net.Conn               // nil behind a listener that is not ours
+	caller atomic.Pointer[caller] // who was the last
 
 	mu      sync.Mutex
 	chain   []*x509.Certificate
@@ -63,6 +67,9 @@ func (c *connection) certificates(s *Server, state *tls.ConnectionState) ([]*x50
 		chain, err := s.gate.chain(state)
 		if err != nil {
 			return nil, err
+		}
+		if (mcpsec.Peer{Certificates: chain}).Principal().Rung != mcpsec.Certificate {
+			return nil, errNameless
 		}
 		c.chain = chain
 	}

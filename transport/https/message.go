@@ -88,8 +88,12 @@ func nameIn(m *mcpsec.Message) string {
 	if !ok {
 		return ""
 	}
+	raw := memberOf(m.Params(), member)
+	if len(raw) >= 2 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1])
+	}
 	var name string
-	if json.Unmarshal(memberOf(m.Params(), member), &name) != nil {
+	if json.Unmarshal(raw, &name) != nil {
 		return ""
 	}
 	return name

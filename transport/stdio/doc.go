@@ -28,6 +28,9 @@
 // the other end of the pipe runs as, instead of nobody. A stray print in the middle of the
 // protocol. With [Confine], what a server that was taken over could do to its host.
 //
+// What the sandbox refuses is an error to the server and no event here. To see such calls,
+// give Launch.Backend a telemetry.Around, of package sandbox/telemetry.
+//
 // # What they do not stop
 //
 // What a server does with what it may have: it can send what it reads to the hosts that it

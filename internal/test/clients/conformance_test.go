@@ -19,10 +19,12 @@ func TestConformance(t *testing.T) {
 	}{
 		{"conformance11", "2025-11-25", nil, 40},
 		{"@modelcontextprotocol/conformance", "2025-11-25", []string{"--suite", "all"}, 82},
-		// The SDK alone has 153. Two more are warnings here, on purpose: the guard refuses
+		// The SDK alone has 153. Three are warnings here, on purpose. Twice the guard refuses
 		// answers to questions that it knows nothing of, where a server SHOULD ask again or
-		// ignore them (SEP-2322), since approvals could be forged otherwise.
-		{"@modelcontextprotocol/conformance", "2026-07-28", []string{"--suite", "all"}, 151},
+		// ignore them (SEP-2322), since approvals could be forged otherwise. And a tool that is
+		// added while the server runs is not among those that were sealed: it is neither
+		// listed nor callable, so there is no change of the list to tell.
+		{"@modelcontextprotocol/conformance", "2026-07-28", []string{"--suite", "all"}, 150},
 	} {
 		t.Run(fmt.Sprint(suite.pkg, "@", suite.revision), func(t *testing.T) {
 			t.Parallel()

@@ -42,7 +42,7 @@ func absolute(paths []string) []string {
 func portsOf(hosts []string) ([]uint16, error) {
 	policy, err := egress.Parse(hosts...)
 	if err != nil {
-		return nil, fmt.Errorf("sandbox: %w", err)
+		return nil, fmt.Errorf("profile: %w", err)
 	}
 	return policy.Ports(), nil
 }

@@ -79,7 +79,7 @@ func (c *confinement) plan() (err error) {
 		return fmt.Errorf("sandbox: %w", err)
 	}
 	if c.ports, err = portsOf(p.Egress); err != nil {
-		return err
+		return fmt.Errorf("sandbox: %w", err)
 	}
 	if len(p.Egress) > 0 && !c.may(Egress) {
 		return &UnavailableError{
@@ -91,6 +91,9 @@ func (c *confinement) plan() (err error) {
 		return errors.New("sandbox: unix: without namespaces local sockets need landlock abi 9 to keep those of the host out of reach: leave Unix unset")
 	}
 	if c.view, err = newView(&Command{Profile: p}); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	if err := c.view.plain(); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
 	if err := c.planLandlock(); err != nil {

@@ -182,6 +182,9 @@ func (c *Command) check() (*view, error) {
 	if err := c.Profile.Limits.check(); err != nil {
 		return nil, err
 	}
+	if _, err := egressPorts(c.Profile.Egress); err != nil {
+		return nil, err
+	}
 	v, err := newView(c)
 	if err != nil {
 		return nil, err

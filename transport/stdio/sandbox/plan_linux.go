@@ -126,11 +126,10 @@ func (p *plan) all(controls ...Control) bool {
 // check refuses what the controls that are left cannot do.
 func (p *plan) check() error {
 	if !p.has(MountNamespace) {
-		for i, e := range p.view.entries {
-			over := cover(p.view.entries[:i], e.target)
-			if over != nil && over.access == mayWrite && e.access == mayRead {
-				return fmt.Errorf("profile: %s is to be read only within %s, which is written: without a mount namespace nothing enforces that", e.target, over.target)
-			}
+		if err := p.view.plain(); err != nil {
+			return err
+		}
+		for _, e := range p.view.entries {
 			if e.source != e.target {
 				return fmt.Errorf("mount %s at %s: needs a mount namespace: %w", e.source, e.target, p.without[MountNamespace])
 			}

@@ -30,8 +30,6 @@ type Command struct {
 	// Network is called once before the program runs if the profile has hosts to reach. It
 	// serves the sockets until they are closed.
 	Network func(Network) error
-	// OnDenied, if set, is told of system calls that the filter refuses.
-	OnDenied func(Denied)
 }
 
 // A Mount puts a folder or file of the host at a place inside, read only.
@@ -54,18 +52,14 @@ type Network struct {
 	Notify *os.File
 }
 
-// Denied is a system call that was refused.
-type Denied struct {
-	PID     int
-	Syscall string
-}
-
 // A Process is a started sandbox.
 type Process interface {
 	// PID is the host's id of the first process inside.
 	PID() int
 	// Report says what confines it, seen from outside.
 	Report() *Report
+	// Wait returns when the process and what ends with it are gone. Any number of callers
+	// may wait; all are told the same.
 	Wait() (*os.ProcessState, error)
 	// Signal sends a signal to the first process.
 	Signal(sig os.Signal) error

@@ -67,6 +67,9 @@ func newView(c *Command) (*view, error) {
 			return nil, fmt.Errorf("mount %s at %s: %w", m.Source, m.Target, err)
 		}
 	}
+	if err := v.unforged(); err != nil {
+		return nil, err
+	}
 	if err := v.settle(); err != nil {
 		return nil, err
 	}
@@ -99,15 +102,20 @@ var systemView = sync.OnceValues(func() (*view, error) {
 })
 
 func (v *view) mount(m Mount) error {
-	source, err := filepath.EvalSymlinks(m.Source)
-	if err != nil {
-		return err
-	}
-	if !filepath.IsAbs(source) || !filepath.IsAbs(m.Target) || filepath.Clean(m.Target) != m.Target {
+	if !filepath.IsAbs(m.Source) || !filepath.IsAbs(m.Target) || filepath.Clean(m.Target) != m.Target {
 		return errors.New("both must be absolute and clean")
 	}
 	if err := reserved(m.Target); err != nil {
 		return err
+	}
+	source, links, err := resolve(filepath.Clean(m.Source))
+	if err != nil {
+		return err
+	}
+	for _, l := range links {
+		if over := cover(v.entries, l.at); over != nil && over.access == mayWrite {
+			return fmt.Errorf("%s is a link in %s, which is written: name where it leads", l.at, over.target)
+		}
 	}
 	info, err := os.Stat(source)
 	if err != nil {
@@ -194,6 +202,33 @@ func resolve(path string) (found string, links []link, err error) {
 		rest = append(strings.Split(strings.TrimPrefix(to, "/"), "/"), rest...)
 	}
 	return found, links, nil
+}
+
+// unforged refuses links in folders that are written: whoever writes there would choose,
+// for the next start, what else the profile means.
+func (v *view) unforged() error {
+	for _, e := range v.entries {
+		if e.access != mayWrite {
+			continue
+		}
+		for _, l := range v.links {
+			if within(l.at, e.target) {
+				return fmt.Errorf("profile: %s is a link to %s in %s, which is written: name where it leads", l.at, l.to, e.target)
+			}
+		}
+	}
+	return nil
+}
+
+// plain refuses what only mounts can enforce.
+func (v *view) plain() error {
+	for i, e := range v.entries {
+		over := cover(v.entries[:i], e.target)
+		if over != nil && over.access == mayWrite && e.access == mayRead {
+			return fmt.Errorf("profile: %s is to be read only within %s, which is written: without a mount namespace nothing enforces that", e.target, over.target)
+		}
+	}
+	return nil
 }
 
 // settle orders the view, drops what is there twice, and refuses what contradicts itself.

@@ -48,9 +48,6 @@ func (r *Runtime) Start(ctx context.Context, c *sandbox.Command) (_ sandbox.Proc
 	if err != nil {
 		return nil, err
 	}
-	if c.OnDenied != nil {
-		return nil, errors.New("oci: refused system calls cannot be told of: leave OnDenied empty or use the direct mechanism")
-	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	b, err := newBundle(ctx, r.Dir, c)
