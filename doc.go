@@ -25,7 +25,14 @@
 //	creds/aws, vault, oauth, gcp, azure, age, keyring
 //	                       where credentials come from
 //	creds/child, bindings  credentials for processes that a tool starts; all of it from a file
-//	transport/stdio        a guarded server for the process that started it
+//	transport/stdio        any server started in a sandbox; your own served, and confined
+//	transport/stdio/sandbox, egress
+//	                       the sandbox itself, and hosts by name
+//	transport/stdio/sandbox/oci, learn, telemetry
+//	                       OCI runtimes, profiles by watching, eBPF
+//	transport/https        TLS 1.3 only: Streamable HTTP and HTTP+SSE, and a client
+//	transport/https/pki, bearer, spiffe, acme
+//	                       certificates, OAuth 2.1 tokens, and where certificates come from
 //	cmd/mcpsec             the command line: manifest, sign, verify, lock, creds, audit, freeze, explain, ...
 //	examples/quickstart    six scenes: what passes, what is refused, and why
 //
