@@ -3,6 +3,7 @@ package https
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"net"
@@ -96,7 +97,7 @@ func (s *Server) newCaller(r *http.Request, conn *connection, chain []*x509.Cert
 	return &caller{
 		identity: &id, token: token, user: base64.RawURLEncoding.EncodeToString(digest[:]),
 		holder: &stream.Holder{
-			Principal: p, Key: p.Key(), Address: hostOf(r.RemoteAddr), Expires: id.Expires, Certified: len(chain) > 0, Shown: shown,
+			Principal: p, Key: p.Key(), Address: hostOf(r.RemoteAddr), Expires: id.Expires, Certified: len(chain) > 0 && (p.Rung == mcpsec.Certificate || p.Certificate != ""), Shown: shown,
 			Still: func() error {
 				if s.isFrozen(p) {
 					return errFrozen
@@ -113,6 +114,23 @@ func (s *Server) newCaller(r *http.Request, conn *connection, chain []*x509.Cert
 			},
 		},
 	}
+}
+
+// still judges a caller again once what it sent has arrived and is registered: meanwhile the
+// kill switch may have been thrown, or the credentials revoked.
+func (s *Server) still(c *caller) *refusal {
+	err := c.holder.Still()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errFrozen):
+		return refuse(http.StatusForbidden, codeFrozen.Deny("refused")).plainly()
+	case c.token != nil:
+		return s.badToken(&AuthError{
+			Status: http.StatusUnauthorized, Scheme: "Bearer", Code: "invalid_token", Description: "the credentials are no longer good", Cause: err,
+		})
+	}
+	return refuse(http.StatusForbidden, codeUnauthenticated.Deny("no acceptable client certificate").Because(err))
 }
 
 // badToken refuses credentials with the challenge that belongs to them.

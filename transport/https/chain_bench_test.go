@@ -70,9 +70,10 @@ func BenchmarkChain(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
+			ctx := withConnection(b.Context(), nil)
 			for b.Loop() {
 				w := &memory{head: make(http.Header)}
-				h.ServeHTTP(w, request(b.Context(), strings.Repeat("x", 100)))
+				h.ServeHTTP(w, request(ctx, strings.Repeat("x", 100)))
 				if w.code != 200 {
 					b.Fatalf("%d %s", w.code, w.body.Bytes())
 				}

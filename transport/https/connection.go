@@ -89,7 +89,7 @@ func (c *connection) check(s *Server) error {
 		return c.err
 	}
 	c.err = nil
-	if c.pool != pool {
+	if pool == nil || c.pool != pool {
 		c.err = s.gate.trusted(c.chain)
 	}
 	if c.err == nil {

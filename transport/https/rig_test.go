@@ -81,7 +81,7 @@ func (k *tokens) Authenticate(r *http.Request, certs []*x509.Certificate) (*Iden
 			k.mu.Lock()
 			defer k.mu.Unlock()
 			if k.gone[token] {
-				return errFrozen
+				return errRevoked
 			}
 			return nil
 		},
@@ -113,6 +113,8 @@ func (k *tokens) revoke(token string) {
 	defer k.mu.Unlock()
 	k.gone[token] = true
 }
+
+var errRevoked = errors.New("revoked")
 
 type lookArgs struct {
 	Text string `json:"text,omitempty"`

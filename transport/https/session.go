@@ -59,9 +59,12 @@ func (s *Server) initialize(w http.ResponseWriter, r *http.Request, c *caller, m
 	}
 	n.entry = entry
 	f := s.inSession(w, r, c, n, m)
-	if n.name() == "" {
+	switch {
+	case n.name() == "":
 		n.cancel()
 		entry.Leave()
+	case n.revision() == "":
+		n.End(0) // initialize was refused: the SDK has named it all the same
 	}
 	return f
 }

@@ -89,17 +89,24 @@ func (s *Server) serveSSE(w http.ResponseWriter, r *http.Request, c *caller) *re
 	defer cancel()
 	n.out = s.newResponse(w, r, cancel)
 	var err error
-	if n.open, err = s.streams.Enter(stream.Session, c.holder, n); err != nil {
-		n.cancel()
-		return s.full(err, "Limits.SessionsPer", "Limits.Sessions")
-	}
+	n.out.silent.Store(true) // until the client knows where to post
+	// The stream comes first: as soon as the session is in, the registry may end it, and that
+	// ends the stream.
 	if n.live, err = s.streams.Enter(stream.Stream, c.holder, eventStream{n.out, n}); err != nil {
 		n.cancel()
-		n.open.Leave()
 		return s.full(err, "Limits.StreamsPer", "Limits.Streams")
 	}
 	defer n.live.Leave()
 	defer n.out.finish()
+	if n.open, err = s.streams.Enter(stream.Session, c.holder, n); err != nil {
+		n.cancel()
+		return s.full(err, "Limits.SessionsPer", "Limits.Sessions")
+	}
+	if f := s.still(c); f != nil {
+		n.cancel()
+		n.open.Leave()
+		return f
+	}
 	n.out.head["Content-Type"] = headerEvents
 	s.events.Store(id, n)
 	transport := s.config.Guard.Transport(n, mcpsec.Peer{Caller: &c.holder.Principal, Addr: r.RemoteAddr, Transport: "http"})
@@ -160,6 +167,9 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request, c *caller) *r
 func (n *eventSession) take(r *http.Request, c *caller, m *mcpsec.Message) *refusal {
 	s := n.server
 	if !m.IsCall() {
+		if f := s.still(c); f != nil {
+			return f
+		}
 		if !m.IsAnswer() && !n.backlog.admit(func() bool { return n.probe(r) }) {
 			return s.backlogged(m)
 		}

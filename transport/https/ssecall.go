@@ -37,6 +37,10 @@ func (n *eventSession) begin(c *caller, m *mcpsec.Message, cancel context.Cancel
 		return n.server.full(err, "Limits.CallsPer", "Limits.Calls")
 	}
 	call.entry = entry
+	if f := n.server.still(c); f != nil {
+		entry.Leave()
+		return f
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.calls == nil || n.calls[m.ID] != nil {

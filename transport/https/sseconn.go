@@ -22,6 +22,7 @@ var (
 // Connect tells the client where messages are posted.
 func (n *eventSession) Connect(context.Context) (mcp.Connection, error) {
 	_, err := n.out.Write(event("endpoint", []byte(n.url)))
+	n.out.silent.Store(false)
 	return n, err
 }
 

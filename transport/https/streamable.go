@@ -122,15 +122,20 @@ func (s *Server) first(r *http.Request, m *mcpsec.Message) *refusal {
 }
 
 // bounded returns a request whose context ends with another one, or when a call takes
-// longer than it may. Its values stay.
+// longer than it may. Its values stay. What comes of a notification may take longer than its
+// request, and ends with the other context alone.
 func (s *Server) bounded(end context.Context, r *http.Request, m *mcpsec.Message) (*http.Request, context.CancelFunc) {
 	var cancel context.CancelFunc
+	until := end
 	if s.limits.Call > 0 && m.IsCall() && m.Method != methodListen {
 		end, cancel = context.WithTimeout(end, s.limits.Call)
 	} else {
 		end, cancel = context.WithCancel(end)
 	}
-	return r.WithContext(mcpsec.WithEnd(joined{end, r.Context()}, end)), cancel
+	if m.IsCall() {
+		until = end
+	}
+	return r.WithContext(mcpsec.WithEnd(joined{end, r.Context()}, until)), cancel
 }
 
 // joined is a context that ends as one and has the values of another.
@@ -168,6 +173,9 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, c *caller, m *mcpse
 		defer entry.Leave()
 	}
 	defer p.finish()
+	if f := s.still(c); f != nil {
+		return f.of(m)
+	}
 	r.Body = m.Body()
 	r.ContentLength = int64(len(m.Bytes()))
 	h.ServeHTTP(p, r)
@@ -190,6 +198,9 @@ func (s *Server) listen(w http.ResponseWriter, r *http.Request, c *caller, sessi
 	}
 	defer entry.Leave()
 	defer p.finish()
+	if f := s.still(c); f != nil {
+		return f
+	}
 	if !session.attach(entry) {
 		return refuse(http.StatusNotFound, codeSession.Deny("session not found"))
 	}

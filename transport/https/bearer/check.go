@@ -102,6 +102,7 @@ func (i *Issuer) check() []error {
 	want(i.URL != "" && (i.Keys == nil || i.JWKS == ""), "it needs URL, and not both Keys and JWKS")
 	want(!slices.Contains(i.Audience, "") && (len(i.Audience) > 0 || i.ClientsAreAudience), "Audience is empty: a token for any server would do; name this one")
 	want(len(i.Clients) > 0 || !i.ClientsAreAudience, "ClientsAreAudience needs Clients")
+	want(!slices.Contains(i.Clients, ""), "Clients has an empty name: a token that names no client would do")
 	want(!i.ClientsAreAudience || len(i.Audience) == 0, "ClientsAreAudience and Audience exclude each other")
 	want(len(i.Types) > 0, "Types is empty, and not nil: no token would do")
 	if err := jose.CheckAlgorithms(i.Algorithms); err != nil {
@@ -111,7 +112,7 @@ func (i *Issuer) check() []error {
 	want(i.Refresh >= time.Second && i.Stale >= i.Refresh, "Refresh is %v and Stale %v: at least 1s, and Stale no less than Refresh", i.Refresh, i.Stale)
 	if n := i.Introspection; n != nil {
 		want(n.ClientID != "" && n.Secret != nil, "Introspection needs ClientID and Secret")
-		want(n.Fresh > 0 && n.Fresh <= 5*time.Second, "Introspection.Fresh is %v: at most 5s", n.Fresh)
+		want(n.Fresh >= 100*time.Millisecond && n.Fresh <= 5*time.Second, "Introspection.Fresh is %v: at least 100ms and at most 5s", n.Fresh)
 		want(n.Rate > 0, "Introspection.Rate is negative")
 	}
 	return faults

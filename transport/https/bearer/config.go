@@ -104,13 +104,13 @@ type Introspection struct {
 	// URL of the endpoint; empty means that of the issuer's metadata.
 	URL string
 	// ClientID and Secret authenticate this server, by HTTP Basic. Secret is called for
-	// each question; it should answer from memory.
+	// each question, and has 15 s with it; it should answer from memory.
 	ClientID string
 	Secret   func(ctx context.Context) (string, error)
 	// Opaque says that the issuer's tokens are no JWTs, or not always. One issuer at most can
 	// have them, as they do not say whose they are.
 	Opaque bool
-	// Fresh is for how long an answer is good; 4 s, at most 5 s.
+	// Fresh is for how long an answer is good; 4 s, at least 100 ms and at most 5 s.
 	Fresh time.Duration
 	// Grace is for how long a token that was good stays so while there is no answer; 30 s,
 	// negative none.

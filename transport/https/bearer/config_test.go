@@ -47,6 +47,8 @@ func TestFaultyConfigurations(t *testing.T) {
 		{"MaxLifetime", first(func(i *Issuer) { i.MaxLifetime = -1 })},
 		{"ClientID and Secret", first(func(i *Issuer) { i.Introspection = &Introspection{} })},
 		{"at most 5s", first(func(i *Issuer) { i.Introspection = &Introspection{ClientID: "a", Secret: secret, Fresh: time.Minute} })},
+		{"at least 100ms", first(func(i *Issuer) { i.Introspection = &Introspection{ClientID: "a", Secret: secret, Fresh: 4} })},
+		{"an empty name", first(func(i *Issuer) { *i = Cognito("eu-west-1", "eu-west-1_AbCdEf123", "") })},
 		{"one issuer can have them", func(c *Config) {
 			c.Issuers[0].Introspection = &Introspection{ClientID: "a", Secret: secret, Opaque: true}
 			second := c.Issuers[0]

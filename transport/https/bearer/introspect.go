@@ -139,7 +139,10 @@ func (n *introspector) fly(ctx context.Context, id tokenID, token string, places
 		q.err = fmt.Errorf("%w: introspection: too many questions at the same time", errUnavailable)
 		return
 	}
-	q.answer, q.err = n.post(ctx, token)
+	// What answers here, a Secret as well, may wait for nothing but its context.
+	asking, cancel := context.WithTimeout(ctx, 3*patience)
+	defer cancel()
+	q.answer, q.err = n.post(asking, token)
 	if q.err != nil && !errors.Is(q.err, errInactive) {
 		q.err = fmt.Errorf("%w: introspection: %w", errUnavailable, q.err)
 	}

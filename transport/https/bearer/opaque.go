@@ -55,8 +55,12 @@ func (i *authority) readAnswer(data []byte, now time.Time) (*claims, error) {
 		return nil, err
 	}
 	// A refresh token can be active, too.
-	if kind, err := c.text("token_type"); err != nil || !strings.EqualFold(kind, schemeBearer) && !strings.EqualFold(kind, schemeDPoP) {
+	kind, err := c.text("token_type")
+	if err != nil || !strings.EqualFold(kind, schemeBearer) && !strings.EqualFold(kind, schemeDPoP) {
 		return nil, errors.New("introspection: no access token by its token_type")
+	}
+	if strings.EqualFold(kind, schemeDPoP) && (c.Binding == nil || c.Binding.Key == "") {
+		return nil, errors.New("introspection: a DPoP token, and not which key it is bound to")
 	}
 	if c.Issuer == "" {
 		c.Issuer = i.URL

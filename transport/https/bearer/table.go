@@ -61,14 +61,14 @@ func (t *table) sweep(now time.Time) {
 	}
 }
 
-// due returns the grants in use that introspection should be asked about again.
-func (t *table) due(now time.Time) []*grant {
+// due returns the grants in use that an issuer with introspection should be asked about again.
+func (t *table) due(i *authority, now time.Time) []*grant {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	var due []*grant
 	for _, g := range t.grants {
-		if ask := g.issuer.ask; ask != nil && !g.ended.Load() && g.isLive(now) &&
-			now.UnixNano()-g.confirmed.Load() >= int64(ask.Fresh/2) {
+		if g.issuer == i && !g.ended.Load() && g.isLive(now) &&
+			now.UnixNano()-g.confirmed.Load() >= int64(i.ask.Fresh/2) {
 			due = append(due, g)
 		}
 	}

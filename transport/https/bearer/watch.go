@@ -27,11 +27,12 @@ func (v *Verifier) Watch(ctx context.Context, changed func(), fault func(error))
 			i.keys.Watch(ctx, v.news.tell, tell)
 			i.client.Close()
 		})
+		if i.ask != nil {
+			r := &reconfirm{issuer: i, tokens: v.tokens, now: v.now, fault: tell}
+			work.Go(func() { every(ctx, i.ask.Fresh/4, func() { r.round(ctx) }) })
+		}
 	}
 	work.Go(func() { every(ctx, idle/8, func() { v.tokens.clean(v.now()) }) })
-	if r := newReconfirm(v, tell); r != nil {
-		work.Go(func() { every(ctx, r.period, func() { r.round(ctx) }) })
-	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -55,34 +56,21 @@ func every(ctx context.Context, period time.Duration, do func()) {
 	}
 }
 
-// reconfirm asks about tokens in use before the last answer is too old.
+// reconfirm asks one issuer about its tokens in use before the last answer is too old. Each
+// issuer has its own, so that one that is slow does not delay what others say.
 type reconfirm struct {
-	v      *Verifier
-	period time.Duration
+	issuer *authority
+	tokens *table
+	now    func() time.Time
 	fault  func(error)
 	failed bool // in the round before
-}
-
-// newReconfirm returns nil if no issuer has introspection.
-func newReconfirm(v *Verifier, fault func(error)) *reconfirm {
-	var r *reconfirm
-	for _, i := range v.issuers {
-		if i.ask == nil {
-			continue
-		}
-		if r == nil {
-			r = &reconfirm{v: v, period: i.ask.Fresh / 4, fault: fault}
-		}
-		r.period = min(r.period, i.ask.Fresh/4)
-	}
-	return r
 }
 
 func (r *reconfirm) round(ctx context.Context) {
 	places := make(chan struct{}, maxKnown)
 	var first atomic.Pointer[error]
 	var work sync.WaitGroup
-	for _, g := range r.v.tokens.due(r.v.now()) {
+	for _, g := range r.tokens.due(r.issuer, r.now()) {
 		select {
 		case <-ctx.Done():
 			work.Wait()
@@ -91,8 +79,8 @@ func (r *reconfirm) round(ctx context.Context) {
 		}
 		work.Go(func() {
 			defer func() { <-places }()
-			if err := g.issuer.ask.again(ctx, g); err != nil && !g.ended.Load() {
-				err = fmt.Errorf("bearer: issuer %s: %w", g.issuer.URL, err)
+			if err := r.issuer.ask.again(ctx, g); err != nil && !g.ended.Load() {
+				err = fmt.Errorf("bearer: issuer %s: %w", r.issuer.URL, err)
 				first.CompareAndSwap(nil, &err)
 			}
 		})

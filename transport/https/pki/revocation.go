@@ -78,7 +78,7 @@ func newRevocations(paths []string, now func() time.Time) (*Revocations, error) 
 
 // add reads the lists of a file.
 func (l lists) add(data []byte, now time.Time) error {
-	ders := [][]byte{data}
+	ders := [][]byte{bytes.Clone(data)} // the list refers to it, and what was read is wiped
 	if bytes.Contains(data, []byte("-----BEGIN")) {
 		var err error
 		if ders, err = blocks(data, "X509 CRL", maxCRLs); err != nil {

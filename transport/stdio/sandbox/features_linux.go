@@ -27,7 +27,10 @@ type host struct {
 	user    int // the one to become, if the host is root
 	abi     int // of Landlock
 	lastCap int
-	probe   bool // end instead of executing
+	// listener are the flags of a filter with one: a call that waits for its answer is ended
+	// by fatal signals only, where the kernel can do that.
+	listener int
+	probe    bool // end instead of executing
 
 	// faults make calls of the child fail, as on other kernels; clone does the same for
 	// the clone itself. For tests.
@@ -39,7 +42,7 @@ func (h *host) root() bool { return h.uid == 0 }
 
 // thisHost looks at the machine.
 func thisHost(user int) (host, error) {
-	h := host{arch: runtime.GOARCH, uid: os.Geteuid(), gid: os.Getegid(), user: user, abi: landlock.ABI(), kernel: kernel(), lastCap: lastCapability()}
+	h := host{arch: runtime.GOARCH, uid: os.Geteuid(), gid: os.Getegid(), user: user, abi: landlock.ABI(), kernel: kernel(), lastCap: lastCapability(), listener: listenerFlags()}
 	if h.user == 0 {
 		h.user = nobody
 	}
@@ -59,6 +62,16 @@ var lastCapability = sync.OnceValue(func() int {
 		last = c
 	}
 	return last
+})
+
+// listenerFlags asks the kernel which it knows: it looks at them before it looks for the
+// filter, which is not there.
+var listenerFlags = sync.OnceValue(func() int {
+	const patient = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+	if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, patient, 0); errno == unix.EFAULT {
+		return patient
+	}
+	return unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
 })
 
 func kernel() string {

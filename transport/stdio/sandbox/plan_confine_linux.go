@@ -111,8 +111,7 @@ func (p *plan) landlock() error {
 		program.Number(p.ruleset.AttrSize()), program.Number(0))
 	for _, r := range p.ruleset.Rules {
 		rule := memory(fmt.Sprintf("%#x", r.Access), &unix.LandlockPathBeneathAttr{Allowed_access: r.Access})
-		at := p.Do("look at "+r.Path, program.Openat, program.Number(unix.AT_FDCWD), program.Text(r.Path), program.Number(unix.O_PATH|unix.O_CLOEXEC), program.Number(0)).
-			Into(rule, int(unsafe.Offsetof(unix.LandlockPathBeneathAttr{}.Parent_fd)))
+		at := p.lookAt(r.Path).Into(rule, int(unsafe.Offsetof(unix.LandlockPathBeneathAttr{}.Parent_fd)))
 		p.Do("allow "+r.Path, program.LandlockAdd, program.Result(set), program.Number(unix.LANDLOCK_RULE_PATH_BENEATH), program.At(rule), program.Number(0))
 		p.Do("close", program.Close, program.Result(at))
 	}
@@ -222,7 +221,7 @@ func (p *plan) seccomp() error {
 		return nil
 	}
 	p.Section(string(Egress))
-	o := p.install(filter.digest, filter.Code, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER)
+	o := p.install(filter.digest, filter.Code, p.host.listener)
 	p.send("listener", fdControl, []*program.Op{o})
 	p.Do("close listener", program.Close, program.Result(o))
 	return nil

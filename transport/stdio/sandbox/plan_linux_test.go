@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"runtime"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -22,7 +24,7 @@ func plans() map[string]struct {
 	host    host
 	lost    []Control
 } {
-	user := host{arch: runtime.GOARCH, uid: 500, gid: 500, user: nobody, abi: 7, lastCap: 2}
+	user := host{arch: runtime.GOARCH, uid: 500, gid: 500, user: nobody, abi: 7, lastCap: 2, listener: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV}
 	root := user
 	root.uid, root.gid = 0, 0
 	small := &view{

@@ -49,8 +49,9 @@ func (p *plan) openSources() {
 }
 
 func (p *plan) openTree(source, target string, dir bool, set uint64) {
-	o := p.Do("open "+source, program.OpenTree, program.Number(unix.AT_FDCWD), program.Text(source),
-		program.Number(uint64(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)))
+	at := p.lookAt(source)
+	o := p.Do("open "+source, program.OpenTree, program.Result(at), program.Text(""),
+		program.Number(uint64(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE|unix.AT_EMPTY_PATH)))
 	attr := unix.MountAttr{Attr_set: set}
 	show := []string{"nosuid"}
 	for _, bit := range []struct {
@@ -64,6 +65,15 @@ func (p *plan) openTree(source, target string, dir bool, set uint64) {
 	p.Do("restrict "+source, program.MountSetattr, program.Result(o), program.Text(""), program.Number(unix.AT_EMPTY_PATH|unix.AT_RECURSIVE),
 		program.At(memory(strings.Join(show, ","), &attr)), program.Number(unsafe.Sizeof(attr)))
 	p.trees = append(p.trees, tree{opened: o, target: target, dir: dir})
+}
+
+// lookAt finds a path that had no symbolic links when it was resolved, and must not have
+// got any since. A path that has is no lack of the machine's, which might be allowed.
+func (p *plan) lookAt(name string) *program.Op {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
+	o := p.Do("look at "+name, program.Openat2, program.Number(unix.AT_FDCWD), program.Text(name), program.At(memory("no links", &how)), program.Number(unsafe.Sizeof(how)))
+	o.Section = ""
+	return o
 }
 
 // privateRoot builds the new root and makes it the only one.

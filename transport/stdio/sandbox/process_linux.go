@@ -98,6 +98,7 @@ type process struct {
 	whole   bool // a PID namespace ends with its first process
 
 	done  chan struct{}
+	left  int // of the session, killed and not gone
 	state *os.ProcessState
 	err   error
 }
@@ -112,6 +113,10 @@ func (l *launching) process(report *Report) *process {
 	return p
 }
 
+// stragglers bounds how long the end of a process is held up by others that were killed
+// and do not end.
+const stragglers = 2 * time.Second
+
 // reap waits for the process and takes away what belonged to it.
 func (p *process) reap() {
 	defer close(p.done)
@@ -119,14 +124,30 @@ func (p *process) reap() {
 		_ = ignoringEINTR(func() error {
 			return unix.Waitid(unix.P_PID, p.child.Pid, &unix.Siginfo{}, unix.WEXITED|unix.WNOWAIT, nil)
 		})
-		// Its number is its own until it is reaped below, and so is the group's.
+		// Its number is its own until it is reaped below, and so are the group's and the
+		// session's.
 		_ = syscall.Kill(-p.child.Pid, syscall.SIGKILL)
 		p.group.kill()
+		p.empty()
 	}
 	p.state, p.err = p.child.Wait()
 	p.network.close()
 	p.group.remove()
 	p.release()
+}
+
+// empty kills what is left of the session until nothing is: those that were killed are
+// reaped by somebody else, and may have had children meanwhile.
+func (p *process) empty() {
+	for deadline := time.Now().Add(stragglers); time.Now().Before(deadline); <-time.After(time.Millisecond) {
+		left := inSession(p.child.Pid)
+		if p.left = len(left); p.left == 0 {
+			return
+		}
+		for _, pid := range left {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
 }
 
 func (p *process) PID() int        { return p.child.Pid }
@@ -146,14 +167,9 @@ func (p *process) Signal(s os.Signal) error {
 	}
 }
 
+// Kill ends the first process; what is left of the others ends when it is reaped, while
+// their numbers are surely their own.
 func (p *process) Kill(ctx context.Context) error {
-	if !p.whole {
-		// Those of its session that are in another process group.
-		for _, pid := range inSession(p.child.Pid) {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
-		p.group.kill()
-	}
 	if err := p.child.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("sandbox: kill: %w", err)
 	}
@@ -162,31 +178,10 @@ func (p *process) Kill(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("sandbox: kill: %w", ctx.Err())
 	}
-	return p.emptied(ctx)
-}
-
-// emptied waits until nothing of the session is left: those that were killed are reaped
-// by somebody else.
-func (p *process) emptied(ctx context.Context) error {
-	if p.whole {
-		return nil
+	if p.left > 0 {
+		return fmt.Errorf("sandbox: kill: %d processes do not end", p.left)
 	}
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		left := inSession(p.child.Pid)
-		if len(left) == 0 {
-			return nil
-		}
-		for _, pid := range left {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("sandbox: kill: %d processes left: %w", len(left), ctx.Err())
-		}
-	}
+	return nil
 }
 
 // inSession are the processes of a session, but for its first and for those that have

@@ -113,8 +113,8 @@ func (v *view) mount(m Mount) error {
 		return err
 	}
 	for _, l := range links {
-		if over := cover(v.entries, l.at); over != nil && over.access == mayWrite {
-			return fmt.Errorf("%s is a link in %s, which is written: name where it leads", l.at, over.target)
+		if err := v.forgeable(l); err != nil {
+			return err
 		}
 	}
 	info, err := os.Stat(source)
@@ -207,14 +207,18 @@ func resolve(path string) (found string, links []link, err error) {
 // unforged refuses links in folders that are written: whoever writes there would choose,
 // for the next start, what else the profile means.
 func (v *view) unforged() error {
-	for _, e := range v.entries {
-		if e.access != mayWrite {
-			continue
+	for _, l := range v.links {
+		if err := v.forgeable(l); err != nil {
+			return fmt.Errorf("profile: %w", err)
 		}
-		for _, l := range v.links {
-			if within(l.at, e.target) {
-				return fmt.Errorf("profile: %s is a link to %s in %s, which is written: name where it leads", l.at, l.to, e.target)
-			}
+	}
+	return nil
+}
+
+func (v *view) forgeable(l link) error {
+	for _, e := range v.entries {
+		if e.access == mayWrite && within(l.at, e.target) {
+			return fmt.Errorf("%s is a link to %s in %s, which is written: name where it leads", l.at, l.to, e.target)
 		}
 	}
 	return nil

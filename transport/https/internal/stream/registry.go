@@ -65,6 +65,7 @@ type group struct {
 	entries map[*Entry]struct{}
 	renewed time.Time
 	shown   any
+	from    string // the address that showed it
 }
 
 // New returns a registry without entries.

@@ -362,3 +362,21 @@ func BenchmarkCall(b *testing.B) {
 		e.Leave()
 	}
 }
+
+// Two hosts that share a token each keep their own stream with it.
+func TestRenewalFromTwoAddresses(t *testing.T) {
+	t.Parallel()
+	b := newBench(nil)
+	_, x := b.enter(t, Stream, b.holder("a", "1", time.Minute))
+	_, y := b.enter(t, Stream, b.holder("a", "2", time.Minute))
+	token := new(int)
+	for _, address := range []string{"1", "2"} {
+		h := b.holder("a", address, time.Hour)
+		h.Shown = token
+		b.Renew(h)
+	}
+	b.pass(2 * time.Minute)
+	if x.cause != 0 || y.cause != 0 {
+		t.Errorf("ended by %v and %v", x.cause, y.cause)
+	}
+}

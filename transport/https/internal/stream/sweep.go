@@ -80,10 +80,10 @@ func (r *Registry) Renew(h *Holder) {
 	if g == nil || len(g.entries) == 0 {
 		return
 	}
-	if g.shown != nil && g.shown == h.Shown && now.Sub(g.renewed) < time.Second {
+	if g.shown != nil && g.shown == h.Shown && g.from == h.Address && now.Sub(g.renewed) < time.Second {
 		return // what many requests say at once is said once
 	}
-	g.renewed, g.shown = now, h.Shown
+	g.renewed, g.shown, g.from = now, h.Shown, h.Address
 	for e := range g.entries {
 		switch {
 		case h.Certified && e.holder.Certified:

@@ -35,6 +35,7 @@ var (
 	MoveMount    = Call{"move_mount", unix.SYS_MOVE_MOUNT}
 	OpenTree     = Call{"open_tree", unix.SYS_OPEN_TREE}
 	Openat       = Call{"openat", unix.SYS_OPENAT}
+	Openat2      = Call{"openat2", unix.SYS_OPENAT2}
 	PivotRoot    = Call{"pivot_root", unix.SYS_PIVOT_ROOT}
 	Prctl        = Call{"prctl", unix.SYS_PRCTL}
 	Prlimit      = Call{"prlimit64", unix.SYS_PRLIMIT64}
