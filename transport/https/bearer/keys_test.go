@@ -81,6 +81,29 @@ func TestFloodWhileTheIssuerIsDown(t *testing.T) {
 	}
 }
 
+// An issuer whose only key was stolen takes it back, and has no other yet.
+func TestWithdrawnLastKey(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	token := r.issuer.Token(t, endpoint, nil)
+	id := r.good(t, token)
+	r.issuer.Fail(issuer.JWKS, issuer.Body(`{"keys":null}`))
+	if _, _, err := r.issuers[r.issuer.URL].keys.Refresh(t.Context()); err == nil || id.Still() != nil {
+		t.Errorf("what is no set of keys withdraws them: %v", err)
+	}
+	r.issuer.Fail(issuer.JWKS, issuer.Body(`{"keys":[]}`))
+	changed, faults, err := r.issuers[r.issuer.URL].keys.Refresh(t.Context())
+	if err != nil || !changed || len(faults) == 0 {
+		t.Errorf("changed %v, faults %v, %v", changed, faults, err)
+	}
+	if id.Still() == nil {
+		t.Error("a stream of the withdrawn key goes on")
+	}
+	if _, err := r.try(t, token); err == nil {
+		t.Error("a token of the withdrawn key is good")
+	}
+}
+
 func TestHangingIssuerHoldsNobodyForLong(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

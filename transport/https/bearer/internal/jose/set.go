@@ -7,6 +7,10 @@ import (
 	"github.com/segmentio/encoding/json"
 )
 
+// ErrNoKeys is wrapped by the error about a set that is well-formed and holds no good key:
+// the word of an issuer that has withdrawn the last one.
+var ErrNoKeys = errors.New("set of keys: no key for signatures")
+
 // maxKeys bounds a set of keys; issuers have two or three.
 const maxKeys = 64
 
@@ -19,6 +23,9 @@ func ParseSet(data []byte) (keys []*Key, faults []error, err error) {
 	}
 	if err := Decode(data, &set); err != nil {
 		return nil, nil, fmt.Errorf("set of keys: %w", err)
+	}
+	if set.Keys == nil {
+		return nil, nil, errors.New("set of keys: no member keys")
 	}
 	if len(set.Keys) > maxKeys {
 		return nil, nil, fmt.Errorf("set of keys: %d keys, the limit is %d", len(set.Keys), maxKeys)
@@ -40,7 +47,7 @@ func ParseSet(data []byte) (keys []*Key, faults []error, err error) {
 		keys = append(keys, k)
 	}
 	if len(keys) == 0 {
-		return nil, faults, errors.Join(append(faults, errors.New("set of keys: no key for signatures"))...)
+		return nil, faults, errors.Join(append(faults, ErrNoKeys)...)
 	}
 	return keys, faults, nil
 }

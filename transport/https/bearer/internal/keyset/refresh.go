@@ -80,8 +80,12 @@ func (s *Set) fly(ctx context.Context, f *flight) {
 	keys, f.faults, f.err = s.fetch(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	old := s.state.Load()
+	if old != nil && errors.Is(f.err, jose.ErrNoKeys) {
+		// Every token ends, which is loud; a key that an issuer took back must not live on.
+		f.faults, f.err = append(f.faults, f.err), nil
+	}
 	if f.err == nil {
-		old := s.state.Load()
 		if old == nil {
 			old = new(state)
 		}
