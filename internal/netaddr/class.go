@@ -23,13 +23,17 @@ func (c Class) String() string {
 
 // metadata are services that hand out credentials, beyond those that are link-local.
 var metadata = []netip.Addr{
-	netip.MustParseAddr("100.100.100.200"), // Alibaba Cloud
-	netip.MustParseAddr("168.63.129.16"),   // Azure
-	netip.MustParseAddr("192.0.0.192"),     // Oracle Cloud
-	netip.MustParseAddr("fd00:ec2::254"),   // AWS: instance metadata,
-	netip.MustParseAddr("fd00:ec2::23"),    // pod identity,
-	netip.MustParseAddr("fd00:ec2::253"),   // resolver
-	netip.MustParseAddr("fd20:ce::254"),    // Google Cloud
+	netip.MustParseAddr("100.100.100.200"),    // Alibaba Cloud
+	netip.MustParseAddr("168.63.129.16"),      // Azure
+	netip.MustParseAddr("192.0.0.192"),        // Oracle Cloud
+	netip.MustParseAddr("fd00:ec2::254"),      // AWS: instance metadata,
+	netip.MustParseAddr("fd00:ec2::23"),       // pod identity,
+	netip.MustParseAddr("fd00:ec2::253"),      // resolver
+	netip.MustParseAddr("fd20:ce::254"),       // Google Cloud
+	netip.MustParseAddr("fd00:c1::a9fe:a9fe"), // Oracle Cloud
+	netip.MustParseAddr("fd00:42::42"),        // Scaleway
+	netip.MustParseAddr("fd00:a9fe:a9fe::1"),  // Akamai
+	netip.MustParseAddr("fd00:100::100:200"),  // Alibaba Cloud
 }
 
 // reserved are the ranges of the IANA registries of special purpose that lead to no host of

@@ -18,6 +18,7 @@ import (
 type caller struct {
 	identity *Identity
 	holder   *stream.Holder
+	key      string    // of the principal
 	token    *Identity // as Tokens returned it; nil without tokens
 	user     string    // by which the SDK binds sessions
 }
@@ -92,12 +93,12 @@ func (s *Server) newCaller(r *http.Request, conn *connection, chain []*x509.Cert
 			id.Expires = c.NotAfter
 		}
 	}
-	p, _ := mcpsec.PrincipalFrom(mcpsec.WithPrincipal(context.Background(), id.Principal)) // with its key
+	p, _ := mcpsec.PrincipalFrom(mcpsec.WithPrincipal(r.Context(), id.Principal)) // with its key
 	digest := sha256.Sum256([]byte(p.Key()))
 	return &caller{
-		identity: &id, token: token, user: base64.RawURLEncoding.EncodeToString(digest[:]),
+		identity: &id, key: p.Key(), token: token, user: base64.RawURLEncoding.EncodeToString(digest[:]),
 		holder: &stream.Holder{
-			Principal: p, Key: p.Key(), Address: hostOf(r.RemoteAddr), Expires: id.Expires, Certified: len(chain) > 0 && (p.Rung == mcpsec.Certificate || p.Certificate != ""), Shown: shown,
+			Principal: p, Key: limitKey(p), Address: hostOf(r.RemoteAddr), Expires: id.Expires, Certified: len(chain) > 0 && (p.Rung == mcpsec.Certificate || p.Certificate != ""), Shown: shown,
 			Still: func() error {
 				if s.isFrozen(p) {
 					return errFrozen
@@ -114,6 +115,17 @@ func (s *Server) newCaller(r *http.Request, conn *connection, chain []*x509.Cert
 			},
 		},
 	}
+}
+
+// limitKey returns what limits count by: the principal, but of one that is only an address
+// what [limitListener] counts by.
+func limitKey(p mcpsec.Principal) string {
+	if p.Rung == mcpsec.Address {
+		if prefix := prefixOf(p.Subject); prefix.IsValid() {
+			return p.Rung.String() + " " + prefix.String()
+		}
+	}
+	return p.Key()
 }
 
 // still judges a caller again once what it sent has arrived and is registered: meanwhile the

@@ -66,12 +66,29 @@ func (s *Server) sweep() {
 	for {
 		select {
 		case <-s.ctx.Done():
+			s.tell(s.now().Add(tellEvery))
 			return
 		case <-tick.C:
 		case <-s.wake:
 		}
-		s.streams.Sweep()
+		s.round()
 	}
+}
+
+// round sweeps once. What goes wrong with one stream is not to end the watch over all.
+func (s *Server) round() {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("https: a panic while streams were looked at", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	s.tell(s.now())
+	s.streams.Sweep()
+}
+
+func (s *Server) tell(now time.Time) {
+	s.dropped.tell(s.log, now)
+	s.astray.tell(s.log, now)
 }
 
 // later runs a short task in the background, unless there are too many.

@@ -41,12 +41,19 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // a recorder has none
 		s.config.Handler.ServeHTTP(w, r)
 	default:
-		notFound(w)
+		s.notFound(w, r)
 	}
 }
 
-func notFound(w http.ResponseWriter) {
+func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
+	s.astray.add(r.RemoteAddr)
 	http.Error(w, http.StatusText(http.StatusNotFound), http.StatusNotFound)
+}
+
+func (s *Server) wrongMethod(w http.ResponseWriter, r *http.Request, methods ...string) {
+	s.astray.add(r.RemoteAddr)
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
 }
 
 // recovered keeps the panic of a handler of the application from ending more than its
@@ -70,6 +77,8 @@ func (s *Server) checkTarget(r *http.Request) *refusal {
 		return refuse(http.StatusBadRequest, codeBadRequest.Deny("the target of the request is not a plain path"))
 	case s.limits.URI >= 0 && len(r.RequestURI) > s.limits.URI:
 		return refuse(http.StatusRequestURITooLong, codeTooLarge.Deny("the URL is too long"))
+	case slices.ContainsFunc(r.Header["Host"], func(host string) bool { return host != r.Host }): // of HTTP/2, beside :authority
+		return refuse(http.StatusBadRequest, codeBadRequest.Deny("the request names two hosts"))
 	case !s.hosts.allow(r):
 		return refuse(http.StatusForbidden, codeBadHost.Deny("the server is not called by this name")).plainly()
 	case !s.origins.allow(r):
@@ -113,8 +122,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, endpoint func(htt
 		return
 	}
 	if methods := s.methods(r.URL.Path); !slices.Contains(methods, r.Method) {
-		w.Header().Set("Allow", strings.Join(methods, ", "))
-		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+		s.wrongMethod(w, r, methods...)
 		return
 	}
 	c, r, f := s.authenticate(r)

@@ -513,6 +513,25 @@ func TestSilentServer(t *testing.T) {
 	}
 }
 
+// A server that is hung up on may still finish its answer in order: that is no end.
+func TestSilenceIsNoEnd(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	b := &bounded{io.NopCloser(hungUp{ctx.Done()}), time.Millisecond, cancel, func() error { return context.Cause(ctx) }}
+	if _, err := io.ReadAll(b); !errors.Is(err, errSilent) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// hungUp ends when it is hung up on.
+type hungUp struct{ done <-chan struct{} }
+
+// Read implements [io.Reader].
+func (h hungUp) Read([]byte) (int, error) {
+	<-h.done
+	return 0, io.EOF
+}
+
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	root := testpki.New(t, "root")

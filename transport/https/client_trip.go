@@ -140,7 +140,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 		defer timer.Stop()
 	}
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) && errors.Is(b.cause(), errSilent) {
+	if err != nil && errors.Is(b.cause(), errSilent) { // also an EOF, which a server may make of it
 		err = errSilent
 	}
 	return n, err

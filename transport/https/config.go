@@ -54,7 +54,8 @@ type Config struct {
 	// of credentials that exchange it: creds.Subject. No handler can see it.
 	Subject func(ctx context.Context, token string) context.Context
 	// Frozen, if set, reports whether a principal was frozen by the kill switch: its streams
-	// end, and its requests are refused.
+	// end, and its requests are refused. It is asked for each message and, under a lock, for
+	// what is open: it is quick, safe for concurrent use, and calls no method of the Server.
 	Frozen func(mcpsec.Principal) bool
 
 	Limits Limits
@@ -67,9 +68,11 @@ type Config struct {
 }
 
 // Limits bound what callers use of a server. Zero in a field means the default of that
-// field, negative no bound.
+// field, negative no bound, except for Header and HTTP2Streams, where net/http has a
+// default of its own. Callers who are known by no more than an IPv6 address are one
+// principal to the limits if they share its first 64 bits.
 type Limits struct {
-	Header       int           // bytes of all headers of a request; 16 KiB
+	Header       int           // bytes of all headers of a request; 16 KiB, negative 1 MiB
 	Body         int64         // bytes of a message; 4 MiB
 	Result       int64         // bytes of an event or answer; 16 MiB
 	URI          int           // bytes of a request's URI; 2 KiB
@@ -81,11 +84,11 @@ type Limits struct {
 	SessionsPer  int           // sessions of one principal; 1,000
 	Streams      int           // open streams; 20,000
 	StreamsPer   int           // open streams of one principal; 1,000
-	HTTP2Streams int           // concurrent streams of one HTTP/2 connection; 64
+	HTTP2Streams int           // concurrent streams of one HTTP/2 connection; 64, negative 250
 	Batch        int           // messages of a batch; 16
-	Read         time.Duration // to send a request; 30 s, its header 5 s
+	Read         time.Duration // to send a request; 30 s, its header and a TLS handshake at most 5 s
 	Write        time.Duration // to take an event; 20 s
-	Idle         time.Duration // of a session without a message, and of a connection; 5 min
+	Idle         time.Duration // of a session without a message, though a stream of it is open, and of a connection; 5 min
 	Age          time.Duration // of a stream or session; 12 h
 	Call         time.Duration // of a call; the guard's CallTimeout
 	KeepAlive    time.Duration // between comments on an idle stream; 15 s

@@ -112,7 +112,7 @@ var earlyEdges = []edge{
 		t := v.T
 		b := tenants(t, whoami(t))
 		return anonymous(t, bearing(b.Peer(t), "alice"), b.URL, "whoami")
-	}, here: func(v visit) bool { return anonymous(v.T, v.office.Peer(v.T, "alice"), v.office.URL, "seen") }},
+	}, here: func(v visit) bool { return anonymous(v.T, v.Peer(v.T, "alice"), v.URL, "seen") }},
 	{number: 5, name: "HTTP+SSE sessions are anybody's", bare: func(v visit) bool {
 		t := v.T
 		b := tenants(t, nil)
@@ -125,7 +125,7 @@ var earlyEdges = []edge{
 		t := v.T
 		b := tenants(t, nil)
 		return borrowed(t, bearing(b.Peer(t), "nameless"), bearing(b.Peer(t), "mallory"))
-	}, here: func(v visit) bool { return borrowed(v.T, v.office.Peer(v.T, "alice"), v.office.Peer(v.T, "mallory")) }},
+	}, here: func(v visit) bool { return borrowed(v.T, v.Peer(v.T, "alice"), v.Peer(v.T, "mallory")) }},
 	{number: 7, name: "one user id is one user, whoever says so", bare: func(v visit) bool {
 		t := v.T
 		b := tenants(t, nil)
@@ -180,7 +180,7 @@ var earlyEdges = []edge{
 		w := httptest.NewRecorder() // a request without a local address, as on a public one
 		mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s }, nil).ServeHTTP(w, r)
 		return w.Code != http.StatusForbidden
-	}, here: func(v visit) bool { return hostStatus(v.T, v.office.Site, "rebound.example") < 400 }},
+	}, here: func(v visit) bool { return hostStatus(v.T, v.Site, "rebound.example") < 400 }},
 	{number: 14, name: "Origin counts nowhere", bare: func(v visit) bool {
 		t := v.T
 		b := site.NewBare(t, site.Plan{})
@@ -204,17 +204,17 @@ var earlyEdges = []edge{
 	{number: 18, name: "names in base64 are refused", bare: func(v visit) bool {
 		t := v.T
 		return encodedName(t, site.NewBare(t, site.Plan{}).Peer(t)) != http.StatusOK
-	}, here: func(v visit) bool { return encodedName(v.T, v.office.alice) != http.StatusOK }},
+	}, here: func(v visit) bool { return encodedName(v.T, v.alice) != http.StatusOK }},
 	{number: 19, name: "nobody has to initialize", both: "mcpsec.TestEdgeHTTPFabricatedInitialization"},
 	{number: 20, name: "clients name themselves", both: "mcpsec.TestEdgeHTTPClientNamesItself"},
 	{number: 21, name: "versions of the future get further than they should", bare: func(v visit) bool {
 		t := v.T
 		return future(t, site.NewBare(t, site.Plan{}).Peer(t))
-	}, here: func(v visit) bool { return future(v.T, v.office.Peer(v.T, "alice")) }},
+	}, here: func(v visit) bool { return future(v.T, v.Peer(v.T, "alice")) }},
 	{number: 22, name: "JSON is read leniently", bare: func(v visit) bool { return lenient(v.T, site.NewBare(v.T, site.Plan{}).Peer(v.T)) == len(sloppy) },
-		here: func(v visit) bool { return lenient(v.T, v.office.Peer(v.T, "alice")) > 0 }},
+		here: func(v visit) bool { return lenient(v.T, v.Peer(v.T, "alice")) > 0 }},
 	{number: 23, name: "errors repeat the parameters", bare: func(v visit) bool { return echoes(v.T, site.NewBare(v.T, site.Plan{}).Peer(v.T).Open(v.T)) },
-		here: func(v visit) bool { return echoes(v.T, v.office.Peer(v.T, "alice").Open(v.T)) }},
+		here: func(v visit) bool { return echoes(v.T, v.Peer(v.T, "alice").Open(v.T)) }},
 	{number: 24, name: "what does not exist meets no middleware", both: "mcpsec.TestEdgeHTTPRejectedBeforeMiddleware"},
 	{number: 25, name: "cancellation meets no middleware", both: "mcpsec.TestEdgeCancelledActsBeforeMiddleware"},
 	{number: 26, name: "answers of clients meet no middleware", both: "mcpsec.TestEdgeClientAnswersBypassMiddleware"},

@@ -48,44 +48,54 @@ func (p *response) Kill() {
 }
 
 // Warn tells a client when its credentials expire.
-func (p *response) Warn(at time.Time) {
-	p.comment(fmt.Sprintf(": credentials expire at %s: send a request with fresh ones to keep this stream\n\n", at.UTC().Format(time.RFC3339)))
+func (p *response) Warn(at time.Time) bool {
+	return p.comment(fmt.Sprintf(": credentials expire at %s: send a request with fresh ones to keep this stream\n\n", at.UTC().Format(time.RFC3339)), true)
 }
 
 // Beat sends a comment if nothing was sent for a while.
 func (p *response) Beat(now time.Time) {
 	every := p.server.limits.KeepAlive
 	if every > 0 && now.UnixNano()-p.wrote.Load() >= int64(every) {
-		p.comment(":\n\n")
+		p.comment(":\n\n", false)
 	}
 }
 
-// comment sends a comment in the background. Who is writing needs none.
-func (p *response) comment(text string) {
+// comment sends a comment in the background, and reports whether it will. While something
+// else is written it waits, or there is no need for it.
+func (p *response) comment(text string, wait bool) bool {
 	if p.silent.Load() || !p.beats.CompareAndSwap(false, true) {
-		return
+		return false
 	}
-	if !p.server.later(func() {
+	taken := p.server.later(func() {
 		defer p.beats.Store(false)
-		if !p.mu.TryLock() {
+		if wait {
+			p.mu.Lock()
+		} else if !p.mu.TryLock() {
 			return
 		}
 		defer p.mu.Unlock()
-		if p.ended.Load() {
-			return
-		}
-		if p.status == 0 {
-			// A call that takes long: the answer begins now, as an event stream.
-			p.early, p.status, p.events = true, http.StatusOK, true
-			h := p.w.Header()
-			h["Content-Type"], h["X-Accel-Buffering"] = headerEvents, headerNo
-			h["Cache-Control"], h["X-Content-Type-Options"] = headerNoStore, headerNosniff
-			p.w.WriteHeader(http.StatusOK)
-		}
-		if p.events {
-			_ = p.send([]byte(text), p.server.limits.Write) // which ends the response if it fails
-		}
-	}) {
+		p.say(text)
+	})
+	if !taken {
 		p.beats.Store(false)
+	}
+	return taken
+}
+
+// say sends a comment. The lock is held.
+func (p *response) say(text string) {
+	if p.ended.Load() {
+		return
+	}
+	if p.status == 0 {
+		// A call that takes long: the answer begins now, as an event stream.
+		p.early, p.status, p.events = true, http.StatusOK, true
+		h := p.w.Header()
+		h["Content-Type"], h["X-Accel-Buffering"] = headerEvents, headerNo
+		h["Cache-Control"], h["X-Content-Type-Options"] = headerNoStore, headerNosniff
+		p.w.WriteHeader(http.StatusOK)
+	}
+	if p.events {
+		_ = p.send([]byte(text), p.server.limits.Write) // which ends the response if it fails
 	}
 }

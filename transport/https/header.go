@@ -10,7 +10,7 @@ import (
 // handler may act on them or pass them on.
 var (
 	foreignHeader = map[string]bool{
-		"Authorization": true, "Cookie": true, "Cookie2": true, "Dpop": true, "Forwarded": true, "Via": true,
+		"Authorization": true, "Host": true, "Cookie": true, "Cookie2": true, "Dpop": true, "Forwarded": true, "Via": true,
 		"X-Real-Ip": true, "Client-Ip": true, "X-Client-Ip": true, "True-Client-Ip": true, "X-Cluster-Client-Ip": true,
 		"Cf-Connecting-Ip": true, "Cf-Connecting-Ipv6": true, "Fastly-Client-Ip": true, "X-Rewrite-Url": true,
 		"X-Http-Method": true, "X-Http-Method-Override": true, "X-Method-Override": true, "X-Host": true,

@@ -25,14 +25,17 @@ type Identity struct {
 	Expires time.Time
 	// Still reports why the identity is no longer good: revoked, signed by a key that is
 	// gone. Nil means that it cannot end early. It is called for every open stream every few
-	// seconds: it is cheap, does no input or output, and is safe for concurrent use.
+	// seconds and for each message: it is cheap, does no input or output, calls no method of
+	// the server, and is safe for concurrent use.
 	Still func() error
 }
 
 // Tokens judges access tokens; package bearer is the one for OAuth 2.1.
 type Tokens interface {
 	// Authenticate judges the credentials of one request, whose client certificates, if any,
-	// have been verified. Errors are *AuthError. It must not read the body.
+	// have been verified. Errors are *AuthError. It must not read the body. For a token that
+	// it has judged before and still takes for good it should return the same *Identity: what
+	// the server derives from one is then made once.
 	Authenticate(r *http.Request, certificates []*x509.Certificate) (*Identity, error)
 	// Permit reports whether the identity's scopes suffice for a method and the name of a
 	// tool, prompt or resource: nil, or an *AuthError of status 403.

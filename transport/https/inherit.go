@@ -136,7 +136,8 @@ func (i *Inheritance) Close() error {
 // once that has called Ready: the caller may then shut down, and not one connection is
 // refused in between. It fails, and ends the program, if that ends before or ctx does. The
 // caller waits for the program (cmd.Wait) only after success. The listeners are those of
-// the caller, of TCP or Unix, and stay its own; names must not be empty or hold colons.
+// the caller, of TCP or Unix, and stay its own: what package net returned, not what wraps
+// it, TLS included. Names must not be empty or hold colons.
 func Succeed(ctx context.Context, cmd *exec.Cmd, listeners map[string]net.Listener) error {
 	if len(cmd.ExtraFiles) > 0 {
 		return errors.New("https: Succeed: cmd.ExtraFiles is in use: the sockets must come first")

@@ -55,7 +55,11 @@ func bucket(a net.Addr) netip.Prefix {
 	if a == nil {
 		return netip.Prefix{}
 	}
-	ip, _ := netaddr.Parse(a.String())
+	return prefixOf(a.String())
+}
+
+func prefixOf(address string) netip.Prefix {
+	ip, _ := netaddr.Parse(address)
 	bits := 32
 	if ip.Is6() {
 		bits = 64

@@ -124,6 +124,7 @@ func run(t *testing.T, e errand) {
 
 // idle opens the streams, says so, and holds them until standard input ends.
 func idle(t *testing.T) {
+	t.Helper()
 	var e errand
 	data, err := os.ReadFile(*idling)
 	if err != nil {

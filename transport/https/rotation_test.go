@@ -57,6 +57,7 @@ func (s *speaker) speak(ctx context.Context, req *mcp.CallToolRequest, _ struct{
 
 // speaking calls the speaker in the revision and transport of the kind.
 func speaking(t *testing.T, s *site.Site, kind int, p *httpx.Peer) (*site.Stream, *httpx.Peer, error) {
+	t.Helper()
 	const params = `"name":"speak","arguments":{}`
 	legacy := `{"jsonrpc":"2.0","id":"speak","method":"tools/call","params":{` + params + `,"_meta":{"progressToken":"p"}}}`
 	switch kind {
@@ -220,13 +221,19 @@ func TestRevocation(t *testing.T) {
 	t.Parallel()
 	for name, revoke := range map[string]func(*testing.T, *site.Site, *httpx.Peer){
 		"a certificate": func(t *testing.T, s *site.Site, p *httpx.Peer) {
+			t.Helper()
 			s.Deny(t, certificate(t, p))
 		},
-		"a token": func(t *testing.T, s *site.Site, p *httpx.Peer) { revokeSubject(t, s, "mallory") },
+		"a token": func(t *testing.T, s *site.Site, p *httpx.Peer) {
+			t.Helper()
+			revokeSubject(t, s, "mallory")
+		},
 		"a key of the issuer": func(t *testing.T, s *site.Site, p *httpx.Peer) {
+			t.Helper()
 			s.Issuer.Retire(s.Issuer.Key())
 		},
 		"a principal": func(t *testing.T, s *site.Site, p *httpx.Peer) {
+			t.Helper()
 			s.Listener.Freeze(func(who mcpsec.Principal) bool { return who.Subject == "mallory" }, "test")
 		},
 	} {

@@ -53,7 +53,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	var broken error
 	go func() {
 		defer close(n.done)
-		broken = n.ServeTLS(limitListener(l, s.limits.Conns, s.limits.ConnsPer, nil), "", "")
+		broken = n.ServeTLS(limitListener(l, s.limits.Conns, s.limits.ConnsPer, func(a net.Addr) { s.dropped.add(a.String()) }), "", "")
 	}()
 	select {
 	case <-n.done:
@@ -87,7 +87,7 @@ func (s *Server) newHTTPServer() *http.Server {
 		ConnContext:       withConnection,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // strangers cause it
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:          l.HTTP2Streams,
+			MaxConcurrentStreams:          max(l.HTTP2Streams, 0),
 			MaxReceiveBufferPerConnection: 256 << 10,
 			MaxReceiveBufferPerStream:     64 << 10,
 			SendPingTimeout:               30 * time.Second,

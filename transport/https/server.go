@@ -31,6 +31,8 @@ type Server struct {
 	streams *stream.Registry
 	changes atomic.Uint64 // of certificates, authorities, keys and revocations
 	frozen  freezer
+	dropped tally // connections
+	astray  tally // requests for what is not served
 
 	stateless http.Handler // the guard's frame around the SDK, for the current revision
 	stateful  http.Handler // likewise, for revisions with sessions
@@ -57,6 +59,8 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c, limits: c.Limits.withDefaults(), log: c.Log, now: time.Now,
 		wake: make(chan struct{}, 1), busy: make(chan struct{}, maxTasks), servers: make(map[*serving]struct{}),
+		dropped: tally{what: "connections beyond Limits.Conns or Limits.ConnsPer were reset"},
+		astray:  tally{what: "requests for unknown paths or with methods that are not served were refused"},
 	}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -160,8 +164,8 @@ func ListenAndServe(ctx context.Context, addr string, c Config) error {
 
 // Freeze ends everything that matching principals have open and refuses their requests
 // from now on, until [Server.Thaw]. It returns how many calls, streams and sessions it
-// ended. The reason is for the log. match is asked again and again: it is quick and safe
-// for concurrent use.
+// ended. The reason is for the log. match is asked again and again: it is quick, safe for
+// concurrent use, and calls no method of the server.
 func (s *Server) Freeze(match func(mcpsec.Principal) bool, reason string) int {
 	s.frozen.add(match)
 	return s.End(match, reason)

@@ -41,7 +41,7 @@ func (s *Server) sessionOf(r *http.Request, c *caller) (*session, *refusal) {
 	}
 	held, _ := s.sessions.Load(id)
 	session, ok := held.(*session)
-	if !ok || session.key != c.holder.Key {
+	if !ok || session.key != c.key {
 		return nil, unknown("session not found")
 	}
 	session.renew(c.holder)
@@ -50,7 +50,7 @@ func (s *Server) sessionOf(r *http.Request, c *caller) (*session, *refusal) {
 
 // initialize opens a session, if the server takes the message for the beginning of one.
 func (s *Server) initialize(w http.ResponseWriter, r *http.Request, c *caller, m *mcpsec.Message) *refusal {
-	n := &session{server: s, key: c.holder.Key, token: context.WithoutCancel(r.Context()), streams: make(map[*stream.Entry]struct{})}
+	n := &session{server: s, key: c.key, token: context.WithoutCancel(r.Context()), streams: make(map[*stream.Entry]struct{})}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	entry, err := s.streams.Enter(stream.Session, c.holder, n)
 	if err != nil {
@@ -205,7 +205,7 @@ func (n *session) close() {
 func (n *session) Kill() {}
 
 // Warn is of [stream.Target].
-func (n *session) Warn(time.Time) {}
+func (n *session) Warn(time.Time) bool { return true }
 
 // Beat is of [stream.Target].
 func (n *session) Beat(time.Time) {}

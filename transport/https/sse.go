@@ -80,7 +80,7 @@ func (s *Server) serveSSE(w http.ResponseWriter, r *http.Request, c *caller) *re
 	}
 	id := rand.Text()
 	n := &eventSession{
-		server: s, key: c.holder.Key, url: s.config.SSEPath + "?" + sessionParameter + "=" + id,
+		server: s, key: c.key, url: s.config.SSEPath + "?" + sessionParameter + "=" + id,
 		queue: make(chan inbound, queued), done: make(chan struct{}), calls: make(map[jsonrpc.ID]*eventCall),
 	}
 	n.close = sync.OnceFunc(func() { close(n.done) })
@@ -139,7 +139,7 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request, c *caller) *r
 	}
 	held, _ := s.events.Load(query.Get(sessionParameter))
 	n, ok := held.(*eventSession)
-	if !ok || n.key != c.holder.Key {
+	if !ok || n.key != c.key {
 		return refuse(http.StatusNotFound, codeSession.Deny("session not found"))
 	}
 	n.open.Renew(c.holder)

@@ -24,7 +24,7 @@ func (c *eventCall) End(stream.Cause) { c.cancel() }
 func (c *eventCall) Kill() { c.cancel() }
 
 // Warn is of [stream.Target].
-func (*eventCall) Warn(time.Time) {}
+func (*eventCall) Warn(time.Time) bool { return true }
 
 // Beat is of [stream.Target].
 func (*eventCall) Beat(time.Time) {}

@@ -104,7 +104,7 @@ func (n *eventSession) End(cause stream.Cause) {
 func (n *eventSession) Kill() {}
 
 // Warn is of [stream.Target].
-func (n *eventSession) Warn(time.Time) {}
+func (n *eventSession) Warn(time.Time) bool { return true }
 
 // Beat is of [stream.Target].
 func (n *eventSession) Beat(time.Time) {}

@@ -38,8 +38,7 @@ func (s *Server) streamable(w http.ResponseWriter, r *http.Request, c *caller) *
 // serveCurrent serves a message of the current revision.
 func (s *Server) serveCurrent(w http.ResponseWriter, r *http.Request, c *caller) *refusal {
 	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+		s.wrongMethod(w, r, http.MethodPost)
 		return nil
 	}
 	body, f := s.readBody(w, r, c)

@@ -17,8 +17,7 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	w.Header()["Cache-Control"] = headerNoStore
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+		s.wrongMethod(w, r, methodsRead...)
 	case r.URL.Path == readyPath && s.leaving.Load():
 		http.Error(w, "shutting down", http.StatusServiceUnavailable)
 	default:
@@ -50,16 +49,15 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
 	case path == "" || path == s.config.Path:
 		path = s.config.Path
 	case path != s.config.SSEPath || !s.config.SSE:
-		notFound(w)
+		s.notFound(w, r)
 		return
 	}
 	if s.config.Tokens == nil {
-		notFound(w)
+		s.notFound(w, r)
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+		s.wrongMethod(w, r, methodsRead...)
 		return
 	}
 	h := w.Header()

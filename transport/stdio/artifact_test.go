@@ -297,6 +297,9 @@ func TestInterpretersRunTheTreeOnly(t *testing.T) {
 	write(t, filepath.Join(dir, "index.js"), "")
 	write(t, filepath.Join(dir, "pkg", "__main__.py"), "")
 	write(t, filepath.Join(dir, "mod.py"), "")
+	write(t, filepath.Join(dir, "json", "tool.py"), "")
+	write(t, filepath.Join(dir, "whole", "__init__.py"), "")
+	write(t, filepath.Join(dir, "whole", "part.py"), "")
 	sum, err := stdio.SumTree(t.Context(), dir)
 	must(t, err)
 	for words, ok := range map[string]bool{
@@ -305,6 +308,10 @@ func TestInterpretersRunTheTreeOnly(t *testing.T) {
 		"node --max-old-space-size index.js": false, "node --experimental-loader=x index.js": false, "node --inspect=0.0.0.0 index.js": false, "node - index.js": false,
 		"python3 mod.py": true, "python3 -u -I mod.py": true, "python3 -m mod": true, "python3 -m pkg": true,
 		"python3 -m pip install x": false, "python3 -c 1 mod.py": false, "python3 -X importtime mod.py": false, "python3 -m": false, "python3 -m ..mod": false,
+		// Without the working directory on its path, python takes the module of the distribution.
+		"python3 -P -m mod": false, "python3 -I -u -m mod": false, "python3 -B -m mod": true,
+		// A folder without __init__.py loses against any package of that name.
+		"python3 -m json.tool": false, "python3 -m whole.part": true,
 		"sh mod.py": true, "sh -x mod.py": false, "npx index.js": false, "env index.js": false,
 	} {
 		name, rest, _ := strings.Cut(words, " ")

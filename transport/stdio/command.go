@@ -112,6 +112,9 @@ func (c command) runsFile(tree *os.Root) (relative bool, err error) {
 		arg := c[i]
 		switch {
 		case family == "python" && arg == "-m" && i+1 < len(c):
+			if slices.Contains(c[1:i], "-I") || slices.Contains(c[1:i], "-P") {
+				return false, fmt.Errorf("%w: with -I or -P, python takes -m from the distribution and not from the tree: leave it out, or name the script", ErrArtifact)
+			}
 			return true, pythonModule(tree, c[i+1])
 		case family == "java" && arg == "-jar":
 			continue
@@ -129,9 +132,18 @@ func (c command) runsFile(tree *os.Root) (relative bool, err error) {
 	return false, fmt.Errorf("%w: %s is given no script", ErrArtifact, c.name())
 }
 
-// pythonModule finds the module that python -m runs, in its working directory.
+// pythonModule finds the module that python -m runs, in its working directory. The packages
+// it lies in must be whole: of two, python takes the one that has an __init__.py.
 func pythonModule(tree *os.Root, module string) error {
 	name := strings.ReplaceAll(module, ".", "/")
+	for i, c := range name {
+		if c != '/' {
+			continue
+		}
+		if err := isFile(tree, name[:i]+"/__init__.py"); err != nil {
+			return err
+		}
+	}
 	if isFile(tree, name+".py") == nil {
 		return nil
 	}

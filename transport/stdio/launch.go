@@ -41,7 +41,8 @@ type Launch struct {
 	// Env are variables as NAME=value, and PassEnv the names of those it is given as the
 	// host has them. The rest of the host's environment does not reach the server. Names
 	// that change what a loader or runtime executes are refused, unless they are also in
-	// UnsafeEnv.
+	// UnsafeEnv. PATH, HOME, TMPDIR, LANG and TZ replace the launcher's own: they decide among
+	// what the profile lets the server read and execute, and open nothing else.
 	Env, PassEnv, UnsafeEnv []string
 	// User is the host's user that the server runs as if the host is root; 0 means 65534.
 	User int

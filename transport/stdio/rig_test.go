@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -100,6 +101,35 @@ var modes = map[string]func() error{
 		return child.Run()
 	},
 	"quiet": func() error { _ = serve(); return nil },
+	"deaf": func() error { // answers the handshake and reads no more
+		in := bufio.NewReader(os.Stdin)
+		for range 2 {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				return err
+			}
+			var m struct {
+				ID     any    `json:"id"`
+				Method string `json:"method"`
+			}
+			if err := json.Unmarshal([]byte(line), &m); err != nil {
+				return err
+			}
+			fmt.Fprintln(os.Stderr, m.Method)
+			switch m.Method {
+			case "initialize":
+				fmt.Printf(`{"jsonrpc":"2.0","id":%v,"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"deaf","version":"1"}}}`+"\n", m.ID)
+			case "notifications/initialized":
+			default:
+				fmt.Printf(`{"jsonrpc":"2.0","id":%v,"error":{"code":-32601,"message":"no"}}`+"\n", m.ID)
+				if _, err := in.ReadString('\n'); err == nil { // initialize
+					fmt.Printf(`{"jsonrpc":"2.0","id":2,"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"deaf","version":"1"}}}` + "\n")
+				}
+			}
+		}
+		forever()
+		return nil
+	},
 	"sleep": func() error {
 		signal.Ignore(syscall.SIGTERM)
 		forever()
@@ -110,7 +140,7 @@ var modes = map[string]func() error{
 // forever waits. An empty select is a deadlock to the runtime, which ends the process.
 func forever() {
 	for {
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 	}
 }
 

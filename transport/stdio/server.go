@@ -31,7 +31,7 @@ type server struct {
 
 	reading sync.Mutex // held by Read, and then by what drains
 	lines   *lines
-	writing sync.Mutex
+	writing chan struct{} // holds one while a Write is at it
 
 	closing  atomic.Bool
 	closed   sync.Once
@@ -53,6 +53,7 @@ func newServer(l *Launch, process sandbox.Process, p *pipes, run *prepared) *ser
 	s := &server{
 		launch: l, process: process, run: run, stdin: p.stdin, stdout: p.stdout, stderr: p.stderr,
 		lines: newLines(p.stdout, most), ended: make(chan struct{}),
+		writing: make(chan struct{}, 1),
 	}
 	s.work.Go(s.wait)
 	s.work.Go(func() { l.stderr.fill(s.stderr, l.OnStderr) })
@@ -122,14 +123,33 @@ func (s *server) Read(ctx context.Context) (jsonrpc.Message, error) {
 // interrupt ends a Read that waits.
 func (s *server) interrupt() { _ = s.stdout.SetReadDeadline(time.Unix(1, 0)) } // fails once it is closed
 
-// Write implements [mcp.Connection].
+// Write implements [mcp.Connection]. A server that does not read holds it until ctx ends,
+// and then gets nothing more: half a message may be in the pipe.
 func (s *server) Write(ctx context.Context, msg jsonrpc.Message) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	return writeMessage(s.stdin, msg)
+	select {
+	case s.writing <- struct{}{}:
+		defer func() { <-s.writing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	gone := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(gone)
+		_ = s.stdin.SetWriteDeadline(time.Unix(1, 0)) // fails once it is closed
+	})
+	err := writeMessage(s.stdin, msg)
+	if stop() {
+		return err
+	}
+	<-gone
+	if err != nil {
+		return fmt.Errorf("stdio: the server does not read: %w", context.Cause(ctx))
+	}
+	_ = s.stdin.SetWriteDeadline(time.Time{}) // the message is out
+	return nil
 }
 
 // Close ends the server and every process it started, and returns when none is left. The

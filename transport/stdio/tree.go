@@ -134,8 +134,14 @@ func runsFrom(tree *os.Root, c command, out *prepared) error {
 		return fmt.Errorf("%w: %s is a script: name its interpreter as Command[0] and say in Tree.Interpreter how that is known", ErrArtifact, c.name())
 	}
 	out.path = path.Join(AppDir, c[0])
-	out.system, err = judgeELF(program)
-	return err
+	if out.system, err = judgeELF(program); err != nil {
+		return err
+	}
+	if interpreters.MatchString(c.name()) { // the tree brings its own
+		out.relative, err = c.runsFile(tree)
+		return err
+	}
+	return c.runsNothingElse()
 }
 
 // interpret lets a verified interpreter run the tree.
@@ -171,18 +177,11 @@ func copyTree(ctx context.Context, from, to *os.Root) error {
 		if dir {
 			return to.Mkdir(name, 0o755)
 		}
-		in, err := from.OpenFile(name, os.O_RDONLY|nonblocking, 0)
+		in, err := openRegular(from, name)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = in.Close() }() // nothing was written
-		info, err := in.Stat()
-		if err != nil {
-			return err
-		}
-		if !info.Mode().IsRegular() {
-			return fmt.Errorf("%w: %s is not a regular file", ErrArtifact, name)
-		}
 		out, err := to.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
 			return err
@@ -213,8 +212,24 @@ func sumTree(ctx context.Context, root *os.Root) (string, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		return root.OpenFile(name, os.O_RDONLY|nonblocking, 0)
+		return openRegular(root, name)
 	})
+}
+
+// openRegular opens a file of a tree, and nothing that has no end or waits for somebody.
+func openRegular(root *os.Root, name string) (*os.File, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|nonblocking, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%w: %s is not a regular file", ErrArtifact, name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // walkTree visits each folder before what is in it. Links to files count as files: the

@@ -51,9 +51,7 @@ func TestConfineReadWithinWrite(t *testing.T) {
 func TestKillAfterTheEndKillsNobodyElse(t *testing.T) {
 	t.Parallel()
 	over := exec.CommandContext(t.Context(), "true")
-	mustDo(t, over.Start())
-	_, err := over.Process.Wait()
-	mustDo(t, err)
+	mustDo(t, over.Run())
 	other := exec.CommandContext(t.Context(), "sh", "-c", "sleep 60 & echo; wait")
 	other.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	out, err := other.StdoutPipe()
@@ -131,5 +129,18 @@ func TestUnreadableEgress(t *testing.T) {
 	c.Profile.Egress = []string{"example.com:8443", "db.example.com:5432 tcp", "wiki.example.com private"}
 	if ports, err := egressPorts(c.Profile.Egress); err != nil || !slices.Equal(ports, []uint16{80, 443, 5432, 8443}) {
 		t.Errorf("%v, %v", ports, err)
+	}
+}
+
+// The host may be under a filter itself: then "Seccomp: 2" says nothing of this one's.
+func TestFilterOfTheHostIsNotTakenForOurs(t *testing.T) {
+	t.Parallel()
+	host := lookAt("/proc/thread-self")
+	host.status = map[string]string{"Seccomp_filters": "2"}
+	for its, ok := range map[string]bool{"2": false, "1": false, "x": false, "3": true} {
+		child := &outside{status: map[string]string{"Seccomp": "2", "Seccomp_filters": its}, host: host}
+		if err := child.seeFilter(); (err == nil) != ok {
+			t.Errorf("%s filters: %v", its, err)
+		}
 	}
 }

@@ -109,7 +109,7 @@ var whatIsMissing = map[string]struct {
 	"another supervisor is there already": {
 		machine: func(h *host) {
 			cloneWithout(^uintptr(0)&^0xff&^unix.CLONE_VM, unix.EPERM)(h)
-			h.faults = []fault{{program.Seccomp, 1, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, unix.EBUSY}}
+			h.faults = []fault{{program.Seccomp, 1, uint32(listenerFlags()), unix.EBUSY}}
 		},
 		control: Egress, tier: T2, hosts: true, without: WithoutNamespaces,
 	},

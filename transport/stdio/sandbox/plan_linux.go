@@ -97,6 +97,7 @@ func newPlan(c *Command, v *view, h host, d fds, without map[Control]error) (*pl
 	p.session()
 	p.descriptors(d)
 	p.rlimits()
+	p.say("settled")
 	p.privileges()
 	if p.has(LandlockFiles) {
 		if err := p.landlock(); err != nil {
@@ -198,6 +199,12 @@ func (p *plan) letGo(d fds) {
 	p.Do("close the host's", program.CloseRange, program.Number(next), program.Number(uint32(1<<32-1)), program.Number(0))
 }
 
+// say tells the host how far the child has come.
+func (p *plan) say(step string) {
+	p.Section("")
+	p.Do(step, program.Write, program.Number(fdControl), program.At(p.oneByte), program.Number(1)).Expect(1)
+}
+
 // await lets the child go on when the host says so, and end when the host is gone.
 func (p *plan) await(step string, fd int) {
 	p.Do(step, program.Read, program.Number(fd), program.At(program.Memory("byte", make([]byte, 1))), program.Number(1)).Expect(1)
@@ -262,8 +269,7 @@ func (p *plan) descriptors(d fds) {
 // execute tells the host that the child is ready to be looked at, and becomes the program
 // when the host agrees.
 func (p *plan) execute() {
-	p.Section("")
-	p.Do("ready", program.Write, program.Number(fdControl), program.At(p.oneByte), program.Number(1)).Expect(1)
+	p.say("ready")
 	p.await("wait for the report", fdControl)
 	args := program.At(program.Strings(p.command.Args, false))
 	env := program.At(program.Strings(p.command.Env, true))

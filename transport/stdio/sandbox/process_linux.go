@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -199,13 +198,15 @@ func inSession(first int) []int {
 		if err != nil || pid == first {
 			continue
 		}
+		if session, err := unix.Getsid(pid); err != nil || session != first {
+			continue
+		}
 		stat, err := os.ReadFile("/proc/" + name + "/stat")
 		if err != nil {
 			continue
 		}
 		// The name, in parentheses, may contain anything.
-		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if len(fields) > 3 && fields[3] == strconv.Itoa(first) && fields[0] != "Z" && fields[0] != "X" {
+		if state := bytes.TrimSpace(stat[bytes.LastIndexByte(stat, ')')+1:]); len(state) > 0 && state[0] != 'Z' && state[0] != 'X' {
 			list = append(list, pid)
 		}
 	}

@@ -35,7 +35,7 @@ type Tier string
 
 // The tiers, strongest first.
 const (
-	T3 Tier = "T3" // own namespaces and root, Landlock, filter
+	T3 Tier = "T3" // own namespaces and root, and filter; Landlock unless Allow names it
 	T2 Tier = "T2" // Landlock and filter, no namespaces
 	T1 Tier = "T1" // filter only: no confinement of files
 	T0 Tier = "T0" // nothing of the kernel

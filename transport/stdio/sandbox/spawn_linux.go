@@ -157,6 +157,13 @@ func (h *host) try(flags uintptr) error {
 	})
 }
 
+// What the child says, in this order, by a message without descriptors.
+const (
+	begun   = iota
+	settled // namespaces, mounts, limits and groups are as they will be
+	ready   // everything is
+)
+
 // converse takes the child to its exec: it maps its user, receives its sockets, looks at
 // it, and lets it go.
 func (l *launching) converse(ctx context.Context) (*Report, error) {
@@ -182,15 +189,24 @@ func (l *launching) converse(ctx context.Context) (*Report, error) {
 	if l.plan.notify() {
 		want++
 	}
+	o := lookAt("/proc/" + strconv.Itoa(l.run.PID))
+	o.host = lookAt("/proc/thread-self")
+	o.host.gather()
+	_ = o.host.readStatus() // asked for again where it matters
 	var files []*os.File
-	for ready := false; !ready; {
+	for reached := begun; reached < ready; {
 		more, err := l.hear()
 		files = append(files, more...)
 		if err != nil {
 			closeAll(files)
 			return nil, l.because(ctx, err)
 		}
-		ready = len(more) == 0
+		if len(more) > 0 {
+			continue
+		}
+		if reached++; reached == settled {
+			o.gather("mountinfo", "limits", "cgroup")
+		}
 	}
 	if len(files) != want {
 		closeAll(files)
@@ -199,8 +215,11 @@ func (l *launching) converse(ctx context.Context) (*Report, error) {
 	if err := l.serve(files); err != nil {
 		return nil, err
 	}
-	report, err := l.plan.report(l.run, l.group, groupErr)
+	report, err := l.plan.report(l.run, o, l.group, groupErr)
 	if err != nil {
+		if ctx.Err() != nil { // a child that was killed meanwhile shows nothing
+			return nil, fmt.Errorf("sandbox: start: %w", ctx.Err())
+		}
 		return nil, err
 	}
 	if err := l.tell(); err != nil {

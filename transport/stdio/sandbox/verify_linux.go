@@ -17,30 +17,65 @@ import (
 // otherwise than its system calls said.
 var errMismatch = errors.New("seen from outside the process is not confined as it should be")
 
-// outside is what the kernel tells others about a child that waits for its exec.
+// outside is what the kernel tells others about a process: a child that waits for its
+// exec, or the host.
 type outside struct {
 	dir    string
 	status map[string]string
+	host   *outside // of a child: the thread that cloned it
+	// early is what was read as soon as it was final, while the child went on with the rest.
+	early map[string]string
 }
 
-func look(pid int) (*outside, error) {
-	o := &outside{dir: "/proc/" + strconv.Itoa(pid), status: map[string]string{}}
-	text, err := os.ReadFile(o.dir + "/status")
-	if err != nil {
-		return nil, err
+func lookAt(dir string) *outside {
+	return &outside{dir: dir, early: map[string]string{}}
+}
+
+// gather reads files and links before they are asked for. What cannot be read is read
+// again then, for the error.
+func (o *outside) gather(files ...string) {
+	for _, name := range files {
+		if text, err := o.read(name); err == nil {
+			o.early[name] = text
+		}
 	}
-	for l := range strings.Lines(string(text)) {
+	for _, ns := range namespaces {
+		if to, err := o.link("ns/" + ns.file); err == nil {
+			o.early["ns/"+ns.file] = to
+		}
+	}
+}
+
+func (o *outside) read(name string) (string, error) {
+	if text, ok := o.early[name]; ok {
+		return text, nil
+	}
+	text, err := os.ReadFile(o.dir + "/" + name)
+	return string(text), err
+}
+
+func (o *outside) link(name string) (string, error) {
+	if to, ok := o.early[name]; ok {
+		return to, nil
+	}
+	return os.Readlink(o.dir + "/" + name)
+}
+
+func (o *outside) readStatus() error {
+	text, err := o.read("status")
+	o.status = map[string]string{}
+	for l := range strings.Lines(text) {
 		name, value, _ := strings.Cut(l, ":")
 		o.status[name] = strings.TrimSpace(value)
 	}
-	return o, nil
+	return err
 }
 
 // checks are how each control is seen, as an error if it is not.
 func (p *plan) checks(o *outside, g *cgroup) map[Control]func() error {
 	checks := map[Control]func() error{
 		NoNewPrivs:   func() error { return o.equals("NoNewPrivs", "1") },
-		Seccomp:      func() error { return o.equals("Seccomp", "2") },
+		Seccomp:      o.seeFilter,
 		Capabilities: func() error { return p.seeCapabilities(o) },
 		Rlimits:      func() error { return p.seeLimits(o) },
 		Descriptors:  func() error { return p.seeDescriptors(o) },
@@ -67,13 +102,37 @@ func (o *outside) equals(name, want string) error {
 	return nil
 }
 
+// seeFilter looks for more filters than the host's own, which the child began with.
+// Kernels before 5.9 do not count them.
+func (o *outside) seeFilter() error {
+	if err := o.equals("Seccomp", "2"); err != nil {
+		return err
+	}
+	its, counted := o.status["Seccomp_filters"]
+	if !counted {
+		return nil
+	}
+	if o.host.status == nil {
+		if err := o.host.readStatus(); err != nil {
+			return err
+		}
+	}
+	own := o.host.status["Seccomp_filters"]
+	before, err := strconv.Atoi(own)
+	after, bad := strconv.Atoi(its)
+	if err != nil || bad != nil || after <= before {
+		return fmt.Errorf("it is under %s filters, the host under %s", its, own)
+	}
+	return nil
+}
+
 // differs compares a namespace with the host's.
 func (o *outside) differs(file string) error {
-	own, err := os.Readlink("/proc/self/ns/" + file)
+	own, err := o.host.link("ns/" + file)
 	if err != nil {
 		return err
 	}
-	its, err := os.Readlink(o.dir + "/ns/" + file)
+	its, err := o.link("ns/" + file)
 	if err != nil {
 		return err
 	}
@@ -85,11 +144,11 @@ func (o *outside) differs(file string) error {
 
 // seeMount looks for a read-only mount of a kind.
 func (o *outside) seeMount(at, want string) error {
-	mounts, err := os.ReadFile(o.dir + "/mountinfo")
+	mounts, err := o.read("mountinfo")
 	if err != nil {
 		return err
 	}
-	for l := range strings.Lines(string(mounts)) {
+	for l := range strings.Lines(mounts) {
 		before, after, _ := strings.Cut(l, " - ")
 		where, kind := strings.Fields(before), strings.Fields(after)
 		if len(where) < 6 || len(kind) < 1 || where[4] != at {
@@ -130,12 +189,12 @@ func (p *plan) seeCapabilities(o *outside) error {
 }
 
 func (p *plan) seeLimits(o *outside) error {
-	text, err := os.ReadFile(o.dir + "/limits")
+	text, err := o.read("limits")
 	if err != nil {
 		return err
 	}
 	seen := map[string][]string{}
-	for l := range strings.Lines(string(text)) {
+	for l := range strings.Lines(text) {
 		if len(l) > 26 {
 			seen[strings.TrimSpace(l[:26])] = strings.Fields(l[26:])
 		}
@@ -173,7 +232,7 @@ func (p *plan) seeDescriptors(o *outside) error {
 
 // see looks whether a process is in the groups.
 func (g *cgroup) see(o *outside) error {
-	text, err := os.ReadFile(o.dir + "/cgroup")
+	text, err := o.read("cgroup")
 	if err != nil {
 		return err
 	}
@@ -181,7 +240,7 @@ func (g *cgroup) see(o *outside) error {
 	if len(g.dirs) > 0 {
 		name = g.dirs[0][strings.LastIndexByte(g.dirs[0], '/'):]
 	}
-	if n := strings.Count(string(text), name+"\n"); n != len(g.dirs) {
+	if n := strings.Count(text, name+"\n"); n != len(g.dirs) {
 		return fmt.Errorf("it is in %d of %d groups", n, len(g.dirs))
 	}
 	return nil
@@ -189,10 +248,12 @@ func (g *cgroup) see(o *outside) error {
 
 // report looks at the child. The error wraps errMismatch if what is seen contradicts what
 // was done.
-func (p *plan) report(run *program.Run, g *cgroup, groupErr error) (*Report, error) {
-	o, err := look(run.PID)
-	if _, own := os.ReadFile("/proc/self/status"); err != nil && own == nil {
-		return nil, fmt.Errorf("sandbox: look at the child: %w", err)
+func (p *plan) report(run *program.Run, o *outside, g *cgroup, groupErr error) (*Report, error) {
+	if err := o.readStatus(); err != nil {
+		if own := o.host.readStatus(); own == nil {
+			return nil, fmt.Errorf("sandbox: look at the child: %w", err)
+		}
+		o = nil
 	}
 	r := &Report{Schema: 1, Tier: p.tier(), Mechanism: "direct", Kernel: p.host.kernel, Arch: p.host.arch, LandlockABI: p.host.abi}
 	if p.has(Seccomp) {

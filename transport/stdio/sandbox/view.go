@@ -43,6 +43,13 @@ type view struct {
 
 const maxEntries = 4096
 
+// Check refuses a command whose paths contradict themselves or name what no sandbox may
+// show, for backends that build the view by other means.
+func Check(c *Command) error {
+	_, err := newView(c)
+	return err
+}
+
 // newView resolves the paths of a command. Paths that do not exist are an error, except
 // those of the system; what is written must not be executed.
 func newView(c *Command) (*view, error) {

@@ -79,8 +79,9 @@ type Target interface {
 	End(cause Cause)
 	// Kill ends what End has not ended in time. It may be called more than once.
 	Kill()
-	// Warn tells the other side when the credentials expire.
-	Warn(at time.Time)
+	// Warn tells the other side when the credentials expire. It reports whether it can now,
+	// and is asked again if not.
+	Warn(at time.Time) bool
 	// Beat keeps the way to the other side open.
 	Beat(now time.Time)
 }

@@ -61,11 +61,11 @@ type target struct {
 	busy   bool
 }
 
-func (t *target) End(c Cause)        { t.mu.Lock(); t.cause = c; t.mu.Unlock() }
-func (t *target) Kill()              { t.mu.Lock(); t.killed++; t.mu.Unlock() }
-func (t *target) Warn(time.Time)     { t.mu.Lock(); t.warned++; t.mu.Unlock() }
-func (t *target) Beat(now time.Time) { t.mu.Lock(); t.beats++; t.mu.Unlock() }
-func (t *target) Busy() bool         { return t.busy }
+func (t *target) End(c Cause)         { t.mu.Lock(); t.cause = c; t.mu.Unlock() }
+func (t *target) Kill()               { t.mu.Lock(); t.killed++; t.mu.Unlock() }
+func (t *target) Warn(time.Time) bool { t.mu.Lock(); t.warned++; t.mu.Unlock(); return true }
+func (t *target) Beat(now time.Time)  { t.mu.Lock(); t.beats++; t.mu.Unlock() }
+func (t *target) Busy() bool          { return t.busy }
 
 func (b *bench) enter(t *testing.T, kind Kind, h *Holder) (*Entry, *target) {
 	t.Helper()

@@ -26,7 +26,6 @@ func (r *Registry) look(e *Entry, now time.Time) {
 	holder, active, ended, cause, gone := e.holder, e.active, e.ended, e.cause, e.gone
 	warn := e.kind == Stream && !e.warned && r.limits.Warn > 0 &&
 		!holder.Expires.IsZero() && holder.Expires.Sub(now) <= r.limits.Warn
-	e.warned = e.warned || warn
 	r.mu.Unlock()
 	switch {
 	case gone:
@@ -39,8 +38,10 @@ func (r *Registry) look(e *Entry, now time.Time) {
 			e.end(cause)
 			return
 		}
-		if warn {
-			e.target.Warn(holder.Expires)
+		if warn && e.target.Warn(holder.Expires) {
+			r.mu.Lock()
+			e.warned = e.warned || e.holder == holder
+			r.mu.Unlock()
 		}
 		e.target.Beat(now)
 	}

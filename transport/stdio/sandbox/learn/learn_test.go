@@ -98,10 +98,10 @@ func TestLearnsNamesOfHosts(t *testing.T) {
 	}
 	o.learnNames(raw)
 	seen.connect(netip.MustParseAddrPort("203.0.113.7:443"), o.names[netip.MustParseAddr("203.0.113.7")])
-	seen.connect(netip.MustParseAddrPort("[2001:db8::1]:8443"), "")
+	seen.connect(netip.MustParseAddrPort("[2606:4700::1]:8443"), "")
 	seen.connect(netip.MustParseAddrPort("127.0.0.1:1"), "")
 	p, remarks := seen.Profile()
-	if want := []string{"[2001:db8::1]:8443", "api.example.com:443"}; !slices.Equal(p.Egress, want) || len(remarks) != 1 {
+	if want := []string{"[2606:4700::1]:8443", "api.example.com:443"}; !slices.Equal(p.Egress, want) || len(remarks) != 1 {
 		t.Errorf("%q, want %q; %q", p.Egress, want, remarks)
 	}
 }

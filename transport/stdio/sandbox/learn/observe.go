@@ -222,7 +222,7 @@ func (o *observer) answerIn(s *stop) {
 
 func (o *observer) learnNames(raw []byte) {
 	var m dnsmessage.Message
-	if m.Unpack(raw) != nil || len(m.Questions) != 1 {
+	if m.Unpack(raw) != nil || len(m.Questions) != 1 || len(o.names) >= maxHosts {
 		return
 	}
 	name := strings.TrimSuffix(strings.ToLower(m.Questions[0].Name.String()), ".")

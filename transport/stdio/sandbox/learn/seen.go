@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mcpsec/mcpsec-go/transport/stdio/egress"
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox"
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/seccomp"
 )
@@ -34,8 +35,11 @@ func newSeen() *Seen {
 	}
 }
 
-// maxPaths bounds what is remembered of one kind.
-const maxPaths = 100_000
+// Bounds of what is remembered. Ports and system calls are few by themselves.
+const (
+	maxPaths = 100_000 // of one kind
+	maxHosts = 4096
+)
 
 func note(set map[string]bool, path string) {
 	if filepath.IsAbs(path) && len(set) < maxPaths && !strings.HasSuffix(path, " (deleted)") {
@@ -55,7 +59,9 @@ func (s *Seen) connect(addr netip.AddrPort, name string) {
 		}
 		name = addr.Addr().String()
 	}
-	s.hosts[host(name, addr.Port())] = true
+	if len(s.hosts) < maxHosts {
+		s.hosts[host(name, addr.Port())] = true
+	}
 }
 
 func host(name string, port uint16) string {
@@ -98,8 +104,15 @@ func (s *Seen) Profile() (p sandbox.Profile, remarks []string) {
 		}
 	}
 	p.Read = packages(read)
-	p.Egress = slices.Sorted(maps.Keys(s.hosts))
-	for _, h := range p.Egress {
+	for _, h := range slices.Sorted(maps.Keys(s.hosts)) {
+		if strings.HasSuffix(h, ":0") {
+			continue // the C library asks the kernel in which order to try addresses
+		}
+		if _, err := egress.Parse(h); err != nil {
+			remarks = append(remarks, fmt.Sprintf("egress %q was reached and no profile can allow it: %v", h, err))
+			continue
+		}
+		p.Egress = append(p.Egress, h)
 		if _, err := netip.ParseAddrPort(h); err == nil {
 			remarks = append(remarks, fmt.Sprintf("egress %s: no name was seen for the address; write the name if there is one", h))
 		}

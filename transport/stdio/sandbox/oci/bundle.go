@@ -25,6 +25,7 @@ type bundle struct {
 	dir, state, pidFile string
 	spec                *specs.Spec
 	root                bool // the host program is root
+	nets                *netns
 }
 
 // defaultUser is the host's user of a process that root starts.
@@ -32,6 +33,9 @@ const defaultUser = 65534
 
 // newBundle makes the folder and the specification, but for the network.
 func newBundle(ctx context.Context, parent string, c *sandbox.Command) (_ *bundle, err error) {
+	if err := sandbox.Check(c); err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp(parent, "mcpsec-oci-")
 	if err != nil {
 		return nil, err
@@ -208,10 +212,19 @@ func (b *bundle) write() error {
 	return os.WriteFile(filepath.Join(b.dir, "config.json"), raw, 0o600)
 }
 
-// place makes the place of a mount: within a user namespace a runtime cannot make it itself.
+// place makes the place of a mount: within a user namespace a runtime cannot make it
+// itself. The root holds links of the host's; none leads out of it.
 func (b *bundle) place(m specs.Mount) error {
-	name := filepath.Join(b.dir, "rootfs", m.Destination)
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // the program's own root
+	root, err := os.OpenRoot(filepath.Join(b.dir, "rootfs"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }() // every file was closed with its error
+	name := strings.TrimPrefix(filepath.Clean(m.Destination), "/")
+	if info, err := root.Lstat(name); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return nil // the system's link, and what it leads to is there
+	}
+	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
 	if m.Type == "bind" {
@@ -220,19 +233,22 @@ func (b *bundle) place(m specs.Mount) error {
 			return err
 		}
 		if !info.IsDir() {
-			return os.WriteFile(name, nil, 0o644) //nolint:gosec // empty
+			return root.WriteFile(name, nil, 0o644)
 		}
 	}
-	if err := os.MkdirAll(name, 0o755); err != nil { //nolint:gosec // the program's own root
+	if err := root.MkdirAll(name, 0o755); err != nil {
 		return err
 	}
 	if slices.Contains(m.Options, "mode=1777") {
-		return os.Chmod(name, 0o777|fs.ModeSticky) // runc gives the mount the mode of the place
+		return root.Chmod(name, 0o777|fs.ModeSticky) // runc gives the mount the mode of the place
 	}
 	return nil
 }
 
-func (b *bundle) remove() { _ = os.RemoveAll(b.dir) }
+func (b *bundle) remove() {
+	b.nets.close()
+	_ = os.RemoveAll(b.dir)
+}
 
 // mounts puts the profile's paths into the root.
 func (b *bundle) mounts(c *sandbox.Command) ([]specs.Mount, error) {
@@ -245,6 +261,7 @@ func (b *bundle) mounts(c *sandbox.Command) ([]specs.Mount, error) {
 	}
 	add := func(paths []string, options ...string) error {
 		for _, path := range paths {
+			path = filepath.Clean(path)
 			source, err := filepath.EvalSymlinks(path)
 			if err != nil {
 				return fmt.Errorf("profile: %s: %w", path, err)
@@ -268,6 +285,7 @@ func (b *bundle) mounts(c *sandbox.Command) ([]specs.Mount, error) {
 		}
 		list = append(list, specs.Mount{Destination: m.Target, Type: "bind", Source: m.Source, Options: options})
 	}
+	slices.SortStableFunc(list, func(a, b specs.Mount) int { return strings.Compare(a.Destination, b.Destination) }) // parents first, or they cover what is below
 	return list, nil
 }
 

@@ -14,7 +14,8 @@
 // # What it does not stop
 //
 // A bug in the runtime, which runs with the rights of the host program. Landlock is not
-// part of the specification: files are confined by the mount namespace alone. If the host
+// part of the specification: files are confined by the mount namespace alone, and a
+// command must name sandbox.LandlockFiles in Allow. If the host
 // program is killed, nothing kills the container: the program inside sees the end of its
 // standard input, and a program that ignores it goes on. Hosts by name need root, since
 // only root can give a container a network namespace that holds our sockets, and a runtime

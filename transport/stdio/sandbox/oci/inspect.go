@@ -71,6 +71,8 @@ func inspect(pid int, runtimeName string, b *bundle, c *sandbox.Command) (*sandb
 	also(sandbox.Descriptors, true, runtimeName, "")
 	also(sandbox.Environment, true, "built from nothing", "")
 	also(sandbox.LandlockFiles, false, "", "not part of the OCI specification: files are confined by the mount namespace")
+	also(sandbox.LandlockNet, false, "", "not part of the OCI specification: the network namespace leads nowhere else")
+	also(sandbox.LandlockScope, false, "", "not part of the OCI specification: the PID and network namespaces hold what it would")
 	also(sandbox.Tree, true, "pid namespace", "if the host program is killed, the end of standard input has to end the process")
 	also(sandbox.Cgroup, b.root, "cgroup", map[bool]string{false: "an ordinary user has no cgroup to write"}[b.root])
 	if len(c.Profile.Egress) > 0 {

@@ -121,11 +121,7 @@ func (n *netns) serve(c *sandbox.Command) error {
 	if n == nil {
 		return nil
 	}
-	if err := c.Network(n.Network); err != nil {
-		n.close()
-		return err
-	}
-	return nil
+	return c.Network(n.Network)
 }
 
 // release lets the thread go that kept the namespace until the runtime had joined it.
@@ -136,6 +132,9 @@ func (n *netns) release() {
 }
 
 func (n *netns) close() {
+	if n == nil {
+		return
+	}
 	if n.Proxy != nil {
 		_ = n.Proxy.Close()
 	}

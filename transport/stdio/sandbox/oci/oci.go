@@ -42,11 +42,18 @@ const startTimeout = 30 * time.Second
 // systemPath is where runtimes are looked for by name, whatever PATH says.
 var systemPath = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 
-// Start implements [sandbox.Backend].
+// Start implements [sandbox.Backend]. An OCI runtime knows no Landlock: the command must
+// allow to start without sandbox.LandlockFiles.
 func (r *Runtime) Start(ctx context.Context, c *sandbox.Command) (_ sandbox.Process, err error) {
 	program, err := r.program()
 	if err != nil {
 		return nil, err
+	}
+	if !slices.Contains(c.Allow, sandbox.LandlockFiles) {
+		return nil, &sandbox.UnavailableError{
+			Control: sandbox.LandlockFiles, Err: errors.New("not part of the OCI specification"),
+			Remedy: "name it in Allow: an OCI runtime confines files by the mount namespace alone",
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -63,6 +70,7 @@ func (r *Runtime) Start(ctx context.Context, c *sandbox.Command) (_ sandbox.Proc
 	if err != nil {
 		return nil, fmt.Errorf("oci: %w", err)
 	}
+	b.nets = nets
 	defer nets.release()
 	if err := b.write(); err != nil {
 		return nil, fmt.Errorf("oci: %w", err)

@@ -37,6 +37,9 @@ func needs(t *testing.T, runtime string) {
 	}
 }
 
+// withoutLandlock is what every command has to allow.
+var withoutLandlock = []sandbox.Control{sandbox.LandlockFiles}
+
 // A rig is a shell in a container.
 type rig struct {
 	sandbox.Process
@@ -50,7 +53,7 @@ func start(t *testing.T, runtime string, profile sandbox.Profile, change func(*s
 	t.Helper()
 	needs(t, runtime)
 	profile.System = true
-	c := &sandbox.Command{Path: "/bin/sh", Args: []string{"sh"}, Env: []string{"PATH=/usr/bin:/bin", "HOME=/tmp"}, Profile: profile}
+	c := &sandbox.Command{Path: "/bin/sh", Args: []string{"sh"}, Env: []string{"PATH=/usr/bin:/bin", "HOME=/tmp"}, Profile: profile, Allow: withoutLandlock}
 	if change != nil {
 		change(c)
 	}
@@ -209,11 +212,15 @@ func TestStartRefuses(t *testing.T) {
 		"program by relative path":    {oci.Runtime{Path: "/bin/true"}, sandbox.Command{Path: "true"}, "no absolute path"},
 		"call that breaks it":         {oci.Runtime{Path: "/bin/true"}, sandbox.Command{Path: "/bin/true", Profile: sandbox.Profile{Syscalls: []string{"mount"}}}, "breaks the sandbox"},
 		"path that is not there":      {oci.Runtime{Path: "/bin/true"}, sandbox.Command{Path: "/bin/true", Profile: sandbox.Profile{Read: []string{"/no/such"}}}, "/no/such"},
+		"Landlock is asked for":       {oci.Runtime{Path: "/bin/true"}, sandbox.Command{Path: "/bin/true"}, "landlock-files cannot be put in force"},
 		"runtime that starts nothing": {oci.Runtime{Path: "/bin/true"}, sandbox.Command{Path: "/bin/true"}, "ended before the program ran"},
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
 			test.runtime.Dir = t.TempDir()
+			if fault != "Landlock is asked for" {
+				test.command.Allow = withoutLandlock
+			}
 			_, err := test.runtime.Start(t.Context(), &test.command)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want %q", err, test.want)

@@ -70,7 +70,7 @@ func TestSeesAttempts(t *testing.T) {
 	defer func() { _ = log.Close() }()
 	p, err := backend.Start(t.Context(), &sandbox.Command{
 		Path: "/bin/sh", Args: []string{"sh"}, Env: []string{"PATH=/usr/bin:/bin"}, Stdin: in, Stdout: log, Stderr: log,
-		Profile: sandbox.Profile{System: true},
+		Profile: sandbox.Profile{System: true}, Allow: []sandbox.Control{sandbox.LandlockFiles},
 	})
 	_ = in.Close()
 	if err != nil {
