@@ -122,6 +122,7 @@ func (c *confinement) executes() bool { return len(c.profile.Exec) > 0 || c.prof
 func (c *confinement) planFilter() (err error) {
 	c.filter, err = seccomp.Compile(seccomp.Options{
 		Arch: runtime.GOARCH, Inet: c.inet(), Unix: c.profile.Unix,
+		NoListen:   len(c.profile.Listen) == 0 && !c.profile.Unix,
 		NoFileless: c.profile.NoFileless || !c.executes(), NoExec: !c.executes(),
 		Shared: true, ReadOnly: len(c.profile.Write) == 0, Allow: c.profile.Syscalls,
 	})

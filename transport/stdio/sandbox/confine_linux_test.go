@@ -90,6 +90,11 @@ func place(t *testing.T) (in, out string) {
 	if err := os.Symlink(filepath.Join(out, "secret"), filepath.Join(in, "link")); err != nil {
 		t.Fatal(err)
 	}
+	service, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(out, "datagrams")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { service.Close() })
 	return in, out
 }
 
@@ -120,10 +125,10 @@ func ends() map[string]string {
 		"read out": "EACCES", "read out by dots": "EACCES", "read out by link": "EACCES", "read out by root": "EACCES",
 		"write out": "EACCES", "create out": "EACCES", "truncate out": "EACCES", "remove out": "EACCES",
 		"rename out": "EACCES", "link out": "EACCES", "chmod out": "EPERM", "chmod out by path": "EPERM",
-		"touch out": "EPERM", "touch out at": "EPERM", "own out": "EPERM", "attribute out": "EPERM", "chmod given": "EPERM",
+		"touch out": "EPERM", "touch out at": "EPERM", "own out": "EPERM", "attribute out": "EPERM", "chmod given": "EPERM", "flag given": "EPERM",
 		"execute": "EPERM", "execute memory": "EPERM",
-		"tcp": "EPERM", "udp": "EPERM", "mptcp": "EPERM", "local": "EPERM", "vsock": "EAFNOSUPPORT",
-		"connect in": "EPERM", "connect out": "EPERM", "fast open out": "EPERM", "listen": "EPERM",
+		"tcp": "EPERM", "udp": "EPERM", "mptcp": "EPERM", "local": "EPERM", "send by a pair": "EPERM", "vsock": "EAFNOSUPPORT",
+		"connect in": "EPERM", "connect out": "EPERM", "fast open out": "EPERM", "listen": "EPERM", "listen unbound": "EPERM",
 		"signal host": "EPERM", "limit host": "EPERM", "nice host": "EPERM", "pin host": "EPERM",
 		"trace": "EPERM", "unshare": "EPERM", "clone3": "ENOSYS", "io_uring": "ENOSYS", "shared memory": "EPERM", "bpf": "EPERM",
 		"environ of host": "EACCES", "raise files": "EPERM", "privileges": "ok", "write stray": "ok", "setuid": "EPERM",
@@ -218,7 +223,7 @@ func TestConfineFolder(t *testing.T) {
 	}
 	in, out := place(t)
 	c := confine(t, path, order{Profile: Folder(in), In: in, Out: out, Threads: others})
-	check(t, c, with(map[string]string{"write in": "ok", "chmod given": "ok", "link out": "EXDEV"}), others)
+	check(t, c, with(map[string]string{"write in": "ok", "chmod given": "ok", "flag given": "ok", "link out": "EXDEV"}), others)
 	inForce(t, c.Report, LandlockFiles, Seccomp, Egress)
 }
 
@@ -273,7 +278,7 @@ func TestConfineTwice(t *testing.T) {
 	if c.Second != "" {
 		t.Error(c.Second)
 	}
-	check(t, c, with(map[string]string{"read in": "EACCES", "list in": "EACCES", "chmod given": "EACCES"}), others)
+	check(t, c, with(map[string]string{"read in": "EACCES", "list in": "EACCES", "chmod given": "EACCES", "flag given": "EACCES"}), others)
 }
 
 // TestConfineAsRoot: a process of root gives up what makes it root.

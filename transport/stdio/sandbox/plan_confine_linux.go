@@ -205,6 +205,7 @@ func (p *plan) seccomp() error {
 	} else {
 		options.Notify = p.notify()
 		options.Inet = options.Notify
+		options.NoListen = len(profile.Listen) == 0
 	}
 	if !p.all(MountNamespace, PIDNamespace, IPCNamespace) {
 		options.Shared = true

@@ -18,7 +18,9 @@ type Profile struct {
 	// Egress are the hosts that may be reached, "api.example.com:443" or "*.example.com";
 	// without a port, 443. See package egress for the rules.
 	Egress []string `json:"egress,omitempty"`
-	// Listen are the TCP ports of its own loopback that the process may bind.
+	// Listen are the TCP ports of its own loopback that the process may bind. Without a
+	// network namespace a process with any may also listen on a port that the kernel
+	// chooses, on all addresses; a process with none may not listen.
 	Listen []uint16 `json:"listen,omitempty"`
 	// Unix permits AF_UNIX sockets, which reach no socket of the host's where the process
 	// has a file system and a network namespace of its own.

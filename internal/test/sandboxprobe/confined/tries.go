@@ -28,6 +28,16 @@ func socket(family, kind, protocol int) error {
 	return unix.Close(fd)
 }
 
+// pairTo sends to a local service through one end of a pair, which needs no socket call.
+func pairTo(path string) error {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _, _ = unix.Close(pair[0]), unix.Close(pair[1]) }()
+	return unix.Sendto(pair[0], []byte("secret"), 0, &unix.SockaddrUnix{Name: path})
+}
+
 // byPathDescriptor changes the mode through a descriptor that was never opened for
 // anything.
 func byPathDescriptor(path string) error {
@@ -46,6 +56,16 @@ func chmodGiven(path string) error {
 	}
 	defer func() { _ = unix.Close(fd) }()
 	return unix.Fchmod(fd, 0o644)
+}
+
+// flagGiven changes a flag of a file (chattr +d) that is open for reading only.
+func flagGiven(path string) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	return unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, 0x40)
 }
 
 // connect dials a port of this machine's, with data in the first packet if fast is set.
@@ -69,6 +89,16 @@ func listen() error {
 	}
 	defer func() { _ = unix.Close(fd) }()
 	return unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+}
+
+// listenUnbound has the kernel choose a port, on all addresses, without a bind call.
+func listenUnbound() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	return unix.Listen(fd, 1)
 }
 
 func execute(path string) error {

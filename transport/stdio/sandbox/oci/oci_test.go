@@ -210,7 +210,7 @@ func TestStartRefuses(t *testing.T) {
 		"runtime by relative path":    {oci.Runtime{Path: "./runc"}, sandbox.Command{Path: "/bin/true"}, "neither an absolute path nor a name"},
 		"runtime that is no program":  {oci.Runtime{Path: "/etc/passwd"}, sandbox.Command{Path: "/bin/true"}, "permission denied"},
 		"program by relative path":    {oci.Runtime{Path: "/bin/true"}, sandbox.Command{Path: "true"}, "no absolute path"},
-		"call that breaks it":         {oci.Runtime{Path: "/bin/true"}, sandbox.Command{Path: "/bin/true", Profile: sandbox.Profile{Syscalls: []string{"mount"}}}, "breaks the sandbox"},
+		"call that breaks it":         {oci.Runtime{Path: "/bin/true"}, sandbox.Command{Path: "/bin/true", Profile: sandbox.Profile{Syscalls: []string{"mount"}}}, "break the sandbox"},
 		"path that is not there":      {oci.Runtime{Path: "/bin/true"}, sandbox.Command{Path: "/bin/true", Profile: sandbox.Profile{Read: []string{"/no/such"}}}, "/no/such"},
 		"Landlock is asked for":       {oci.Runtime{Path: "/bin/true"}, sandbox.Command{Path: "/bin/true"}, "landlock-files cannot be put in force"},
 		"runtime that starts nothing": {oci.Runtime{Path: "/bin/true"}, sandbox.Command{Path: "/bin/true"}, "ended before the program ran"},

@@ -22,10 +22,13 @@ type Options struct {
 	// Arch is "amd64" or "arm64".
 	Arch string
 	// Inet permits TCP sockets, and Datagram UDP sockets as well; Unix permits sockets of
-	// the local family. A pair of connected local sockets is always permitted.
+	// the local family. A pair of local sockets that stay connected is always permitted.
 	Inet, Datagram, Unix bool
 	// Notify sends every connect call to a supervisor, which makes the connection itself.
 	Notify bool
+	// NoListen refuses listen: without a bind call before it the kernel chooses a port on all
+	// addresses, and Landlock judges bind only.
+	NoListen bool
 	// NoFileless refuses memory that could be executed as a file, and NoExec every execve.
 	NoFileless, NoExec bool
 	// Shared says that processes, System V IPC and files are those of the host, so that

@@ -74,6 +74,10 @@ func TestVerdicts(t *testing.T) {
 		{"local", all, "socket", a(unix.AF_UNIX, unix.SOCK_STREAM, 0), allow},
 		{"local where it is not permitted", inet, "socket", a(unix.AF_UNIX, unix.SOCK_STREAM, 0), refuse},
 		{"a pair", none, "socketpair", a(unix.AF_UNIX, unix.SOCK_STREAM, 0), allow},
+		{"a pair of datagrams, which leave it", none, "socketpair", a(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0), refuse},
+		{"a raw pair, which is one of datagrams", none, "socketpair", a(unix.AF_UNIX, unix.SOCK_RAW, 0), refuse},
+		{"listen", none, "listen", a(3, 1), allow},
+		{"listen where ports are the host's", Options{NoListen: true}, "listen", a(3, 1), refuse},
 		{"a pair of another family", none, "socketpair", a(unix.AF_TIPC, unix.SOCK_STREAM, 0), family},
 		{"routes, to be read", none, "socket", a(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_ROUTE), allow},
 		{"firewall", all, "socket", a(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_NETFILTER), family},
@@ -268,8 +272,8 @@ func TestGolden(t *testing.T) {
 	}{
 		{Options{Arch: "amd64", Inet: true, Datagram: true, Unix: true}, 264, "sha256:22a52ed0be5aa884813b38c44877c691613f8310832a17c5e501173f4b949a64"},
 		{Options{Arch: "arm64", Inet: true, Datagram: true, Unix: true}, 261, "sha256:8ee0ddd469b6074ce5fab8b1b9f5502fac442d5ad01b59a93fee8b060882a2eb"},
-		{Options{Arch: "amd64", Shared: true}, 344, "sha256:1f70b2b92032b674791fb8d0a0d7679427b929fa0124a50f654e9120c67912cd"},
-		{Options{Arch: "arm64", Shared: true}, 312, "sha256:4b44cfcac446c4de520ff87d559d8741b6c6dec8100cb9f5e34e2826a451ea81"},
+		{Options{Arch: "amd64", Shared: true}, 349, "sha256:8a05d5428ad746ec07e4fb9e77a8fa021168d073517cc31d7056f97c9c078079"},
+		{Options{Arch: "arm64", Shared: true}, 317, "sha256:68f8d9de19fff5193d8e1cfd01b2a0518efcc66b7e9b8ff1f67e2663759d0114"},
 	} {
 		f := compile(t, c.options)
 		if again := compile(t, c.options); again.Digest() != f.Digest() {

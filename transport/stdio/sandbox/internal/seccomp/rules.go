@@ -2,7 +2,11 @@
 
 package seccomp
 
-import "golang.org/x/sys/unix"
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
 
 const (
 	allow  = uint32(unix.SECCOMP_RET_ALLOW)
@@ -38,14 +42,14 @@ func (o Options) rules() map[string]block {
 	rules := map[string]block{
 		"clone":      arg(0, has(newNamespace, no, yes)),
 		"socket":     o.socket(),
-		"socketpair": arg(0, is(unix.AF_UNIX, yes, answer(errno(unix.EAFNOSUPPORT)))),
+		"socketpair": arg(0, is(unix.AF_UNIX, o.pair(), answer(errno(unix.EAFNOSUPPORT)))),
 		"connect":    yes,
 		// Data in the first packet would go past rules that wait for connect.
 		"sendto":   arg(3, has(unix.MSG_FASTOPEN, no, yes)),
 		"sendmsg":  arg(2, has(unix.MSG_FASTOPEN, no, yes)),
 		"sendmmsg": arg(3, has(unix.MSG_FASTOPEN, no, yes)),
 		// Input and line disciplines of a terminal shared with the host.
-		"ioctl": arg(1, in([]uint32{unix.TIOCSTI, tiocLinux, unix.TIOCSETD, unix.TIOCCONS}, no, yes)),
+		"ioctl": arg(1, in(terminal, no, yes)),
 		"prctl": arg(0, in([]uint32{unix.PR_SET_MM, unix.PR_SET_SECUREBITS, unix.PR_SCHED_CORE}, no,
 			// The signal at the parent's death is what ends an orphaned sandbox.
 			is(unix.PR_SET_PDEATHSIG, arg(1, is(uint32(unix.SIGKILL), yes, no)), yes))),
@@ -69,6 +73,9 @@ func (o Options) rules() map[string]block {
 	if o.Notify {
 		rules["connect"] = answer(notify)
 	}
+	if o.NoListen {
+		rules["listen"] = no
+	}
 	if o.NoFileless {
 		rules["memfd_create"] = arg(1, has(unix.MFD_NOEXEC_SEAL, yes, no))
 		rules["execveat"] = arg(4, has(unix.AT_EMPTY_PATH, no, yes))
@@ -81,6 +88,7 @@ func (o Options) rules() map[string]block {
 		rules["utimensat"] = null(1, yes, no)
 		if o.ReadOnly {
 			rules["utimensat"] = no
+			rules["ioctl"] = arg(1, in(append(slices.Clone(terminal), ofFile...), no, yes))
 		}
 	}
 	return rules
@@ -89,6 +97,18 @@ func (o Options) rules() map[string]block {
 const (
 	tiocLinux     = 0x541c
 	ioprioProcess = 1
+)
+
+var (
+	terminal = []uint32{unix.TIOCSTI, tiocLinux, unix.TIOCSETD, unix.TIOCCONS}
+	// ofFile change flags, attributes, project, version and policy of a file that is open for
+	// reading only. Two of them are the same number on both architectures, and unnamed.
+	ofFile = []uint32{unix.FS_IOC_SETFLAGS, fsSetXattr, fsSetVersion, unix.FS_IOC_ENABLE_VERITY, unix.FS_IOC_SET_ENCRYPTION_POLICY}
+)
+
+const (
+	fsSetXattr   = 0x401c5820
+	fsSetVersion = 0x40087602
 )
 
 // itself allows a call for the caller only where processes are shared with the host.
@@ -104,6 +124,15 @@ func (o Options) itselfOf(kind uint32) block {
 		return answer(allow)
 	}
 	return arg(0, is(kind, o.itself(1), answer(refuse)))
+}
+
+// pair is the rule for the type of a pair of local sockets. One of datagrams (raw is the
+// same) may leave its pair: it sends to any local socket that has a name.
+func (o Options) pair() block {
+	if o.Unix {
+		return answer(allow)
+	}
+	return arg(1, masked(socketType, in([]uint32{unix.SOCK_STREAM, unix.SOCK_SEQPACKET}, answer(allow), answer(refuse))))
 }
 
 // socket is the rule for socket(family, type, protocol). Protocol 0 is the family's own;
