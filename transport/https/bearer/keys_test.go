@@ -255,6 +255,7 @@ func TestKeysRotateUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &rig{Verifier: v, issuer: i}
+	t.Cleanup(v.issuers[i.URL].client.Close)
 	keys := r.issuers[r.issuer.URL].keys
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
