@@ -45,7 +45,7 @@ func listen(ctx context.Context, guard *mcpsec.Guard, server *mcp.Server) error 
 	})
 }
 
-func call(ctx context.Context, client *mcp.Client) error {
+func call(ctx context.Context, client *mcp.Client) error { //nolint:contextcheck // the client outlives the call that makes it
 	cas, err := pki.CAFile("servers.pem")
 	if err != nil {
 		return err

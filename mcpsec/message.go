@@ -268,7 +268,8 @@ func (m *Message) encode(data []byte, at *[memberCount]part) {
 			m.params = span{from, len(out)}
 		}
 	}
-	m.canon = append(out, '}')
+	out = append(out, '}')
+	m.canon = out
 }
 
 // appendCompact appends a well-formed value without the white space between its tokens.

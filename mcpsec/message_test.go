@@ -12,13 +12,14 @@ import (
 
 func TestReadMessage(t *testing.T) {
 	t.Parallel()
+	const spaced = " {\n\"params\" : { \"b\" : [ 1 , 2.50 ] , \"a\":\"x y\"}, \"method\":\"m\",\"id\":\"s\",\"jsonrpc\":\"2.0\"}\n"
 	for raw, want := range map[string]string{
 		`{"jsonrpc":"2.0","id":1,"method":"ping"}`: `{"jsonrpc":"2.0","id":1,"method":"ping"}`,
-		" {\n\"params\" : { \"b\" : [ 1 , 2.50 ] , \"a\":\"x y\"}, \"method\":\"m\",\"id\":\"s\",\"jsonrpc\":\"2.0\"}\n": `{"jsonrpc":"2.0","id":"s","method":"m","params":{"b":[1,2.50],"a":"x y"}}`,
-		`{"jsonrpc":"2.0","method":"notifications/initialized","params":null}`:                                           `{"jsonrpc":"2.0","method":"notifications/initialized"}`,
-		`{"result":{},"id":-7,"jsonrpc":"2.0"}`:                                                                          `{"jsonrpc":"2.0","id":-7,"result":{}}`,
-		`{"jsonrpc":"2.0","id":0,"error":{"code":-1,"message":"no"}}`:                                                    `{"jsonrpc":"2.0","id":0,"error":{"code":-1,"message":"no"}}`,
-		`{"jsonrpc":"2.0","id":9007199254740992,"method":"p\u0069ng"}`:                                                   `{"jsonrpc":"2.0","id":9007199254740992,"method":"p\u0069ng"}`,
+		spaced: `{"jsonrpc":"2.0","id":"s","method":"m","params":{"b":[1,2.50],"a":"x y"}}`,
+		`{"jsonrpc":"2.0","method":"notifications/initialized","params":null}`: `{"jsonrpc":"2.0","method":"notifications/initialized"}`,
+		`{"result":{},"id":-7,"jsonrpc":"2.0"}`:                                `{"jsonrpc":"2.0","id":-7,"result":{}}`,
+		`{"jsonrpc":"2.0","id":0,"error":{"code":-1,"message":"no"}}`:          `{"jsonrpc":"2.0","id":0,"error":{"code":-1,"message":"no"}}`,
+		`{"jsonrpc":"2.0","id":9007199254740992,"method":"p\u0069ng"}`:         `{"jsonrpc":"2.0","id":9007199254740992,"method":"p\u0069ng"}`,
 	} {
 		m, err := ReadMessage([]byte(raw))
 		if err != nil {

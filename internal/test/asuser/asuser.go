@@ -52,7 +52,7 @@ func Again(t *testing.T) bool {
 		if out, err = cmd.CombinedOutput(); !errors.Is(err, syscall.ETXTBSY) {
 			break
 		}
-		time.Sleep(busy)
+		<-time.After(busy)
 	}
 	switch {
 	case err != nil:
@@ -71,7 +71,7 @@ func Again(t *testing.T) bool {
 // ordinary user if the caller is root.
 func Dir(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "asuser")
+	dir, err := os.MkdirTemp("", "asuser") //nolint:usetesting // nobody else could enter that one
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func Dir(tb testing.TB) string {
 // Copy copies a program into a folder of [Dir] and returns its path there.
 func Copy(tb testing.TB, dir, program string) string {
 	tb.Helper()
-	from, err := os.Open(program) //nolint:gosec // a test's choice
+	from, err := os.Open(program)
 	if err != nil {
 		tb.Fatal(err)
 	}
