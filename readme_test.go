@@ -11,7 +11,8 @@ import (
 // it says is true.
 func TestDocumentsShowCompiledCode(t *testing.T) {
 	t.Parallel()
-	examples := flat(read(t, "example_test.go") + read(t, "example_transport_test.go"))
+	code := read(t, "example_test.go") + read(t, "example_transport_test.go")
+	examples := flat(regexp.MustCompile("(?m) //nolint:.*$").ReplaceAllString(code, "")) // of no interest to readers
 	for _, file := range []string{"README.md", "docs/https.md", "docs/stdio.md"} {
 		blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read(t, file), -1)
 		if len(blocks) == 0 {
