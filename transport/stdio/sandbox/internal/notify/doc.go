@@ -18,7 +18,9 @@
 // The socket is replaced, so a program that put it into an epoll set before it called connect
 // waits for ever for the old one; common runtimes (Go, libuv, Python, the C library) do that
 // afterwards. A connect call that would be in progress succeeds at once. The peer's address
-// is one of the loopback. Of the options of the old socket only time-outs are kept.
+// is one of the loopback. Of the options of the old socket only time-outs are kept. A second
+// connect to the same address succeeds, where the kernel says that the socket is connected:
+// it may be one that a signal interrupted.
 package notify
 
 import (

@@ -12,16 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxInterrupted bounds the sockets that are kept in mind for calls that begin again.
-const maxInterrupted = 256
+// maxSwapped sockets, and as many before them, are kept in mind for calls that begin again.
+const maxSwapped = 1024
 
 // A supervisor answers the connect calls of one filter.
 type supervisor struct {
 	fd      int
 	connect Connect
-	// interrupted are the sockets that were swapped for calls that a signal took away before
-	// they were answered: the program calls again, and is to hear of success.
-	interrupted map[uint64]netip.AddrPort
+	// swapped are the last sockets that were put in the place of others, by inode, and
+	// where each leads; older are those before.
+	swapped, older map[uint64]netip.AddrPort
 }
 
 // Serve answers the connect calls that arrive on a seccomp listener, one at a time, until no
@@ -52,7 +52,7 @@ func Serve(ctx context.Context, listener *os.File, connect Connect) error {
 			<-woken // before the descriptor is closed
 		}
 	}()
-	s := &supervisor{fd: fd, connect: connect, interrupted: make(map[uint64]netip.AddrPort)}
+	s := &supervisor{fd: fd, connect: connect, swapped: make(map[uint64]netip.AddrPort)}
 	for {
 		more, err := s.wait(wake)
 		if err != nil || !more {
@@ -91,78 +91,80 @@ func (s *supervisor) wait(wake int) (bool, error) {
 // serve answers one call.
 func (s *supervisor) serve(ctx context.Context, c *call) {
 	errno := unix.EACCES
-	socket, address, err := s.swap(ctx, c)
+	err := s.swap(ctx, c)
 	if err == nil {
 		errno = 0
 	} else if e, ok := errors.AsType[unix.Errno](err); ok {
 		errno = e
 	}
-	if answered := c.answer(s.fd, errno); answered != nil && socket != 0 {
-		s.remember(socket, address) // the caller was interrupted, and will call again
-	}
+	_ = c.answer(s.fd, errno) // a caller that was interrupted calls again
 }
 
-// swap puts a connected socket in the place of the caller's, and returns its inode and where
-// it leads.
-func (s *supervisor) swap(ctx context.Context, c *call) (uint64, netip.AddrPort, error) {
+// swap puts a connected socket in the place of the caller's.
+func (s *supervisor) swap(ctx context.Context, c *call) error {
 	raw, err := readAddress(c)
 	if err != nil {
-		return 0, netip.AddrPort{}, unix.EFAULT
+		return unix.EFAULT
 	}
 	address, family, err := parseAddress(raw)
 	if err != nil {
-		return 0, address, err
+		return err
 	}
 	old, err := openSocket(c, family)
 	if err != nil {
-		return 0, address, err
+		return err
 	}
 	defer func() { _ = unix.Close(old) }()
 	cloexec := closesOnExec(c)
 	if !c.valid(s.fd) {
-		return 0, address, unix.EACCES // what was read may be another process's
+		return unix.EACCES // what was read may be another process's
 	}
 	if _, err := unix.Getpeername(old); err == nil {
-		return 0, address, s.again(old, address)
+		return s.again(old, address)
 	}
 	conn, err := s.connect(ctx, address)
 	if err != nil {
-		return 0, address, unix.EACCES
+		return unix.EACCES
 	}
 	socket, err := take(conn)
 	if err != nil {
-		return 0, address, err
+		return err
 	}
 	defer func() { _ = unix.Close(socket) }()
 	if err := imitate(socket, old); err != nil {
-		return 0, address, err
+		return err
 	}
 	if err := c.inject(s.fd, socket, uint32(c.args[0]), cloexec); err != nil { //nolint:gosec // the kernel takes an int
-		return 0, address, err
+		return err
 	}
-	id, err := inode(socket)
-	return id, address, err
-}
-
-// again answers a call for a socket that is connected: with success if nobody could be told
-// before.
-func (s *supervisor) again(socket int, address netip.AddrPort) error {
 	id, err := inode(socket)
 	if err != nil {
-		return unix.EISCONN
+		return err
 	}
-	if to, ok := s.interrupted[id]; ok && to == address {
-		delete(s.interrupted, id)
+	s.remember(id, address)
+	return nil
+}
+
+// again answers a call for a socket that is connected: with success if it was swapped for a
+// call to the same address. A signal may have taken that call away before its answer
+// arrived, even where the kernel says that it did; then the caller calls again.
+func (s *supervisor) again(socket int, address netip.AddrPort) error {
+	id, err := inode(socket)
+	to, ok := s.swapped[id]
+	if !ok {
+		to, ok = s.older[id]
+	}
+	if err == nil && ok && to == address {
 		return nil
 	}
 	return unix.EISCONN
 }
 
 func (s *supervisor) remember(socket uint64, address netip.AddrPort) {
-	if len(s.interrupted) >= maxInterrupted {
-		clear(s.interrupted)
+	if len(s.swapped) >= maxSwapped {
+		s.older, s.swapped = s.swapped, make(map[uint64]netip.AddrPort)
 	}
-	s.interrupted[socket] = address
+	s.swapped[socket] = address
 }
 
 // take returns the descriptor of a connection, which Go's runtime no longer knows of.

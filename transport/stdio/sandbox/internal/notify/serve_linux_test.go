@@ -134,7 +134,7 @@ func TestSocketIsSwapped(t *testing.T) {
 		{"socket", 0, ""},
 		{"connect", 0, ""},
 		{"read", 0, "hello"},
-		{"connect again", int(unix.EISCONN), ""},
+		{"connect again", 0, ""}, // as one that a signal interrupted: the two cannot be told apart
 		{"flags", 0, "nonblock=false cloexec=true"},
 		{"time-out", 0, "7"},
 	}
