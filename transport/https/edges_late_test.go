@@ -70,25 +70,8 @@ var lateEdges = []edge{
 		return false
 	}},
 	{number: 38, name: "who does not read blocks the end", bare: func(v visit) bool {
-		t := v.T
-		b := site.NewBare(t, site.Plan{})
-		p := b.Peer(t)
-		sse, err := site.OpenSSE(t, p, b.URL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		large := strings.Repeat("x", 3<<20)
-		for n := range 4 { // nobody reads the answers
-			sse.Messages.Post(t, `{"jsonrpc":"2.0","id":`+strconv.Itoa(n)+`,"method":"tools/call","params":{"name":"echo","arguments":{"text":"`+large+`"}}}`)
-		}
-		for session := range b.MCP.Sessions() {
-			closed := make(chan struct{})
-			go func() { defer close(closed); _ = session.Close() }()
-			select {
-			case <-closed:
-			case <-time.After(soon):
-				sse.Close()
-				<-closed
+		for range 3 { // it may end before anything is written
+			if blocksTheEnd(v.T) {
 				return true
 			}
 		}
@@ -125,7 +108,8 @@ var lateEdges = []edge{
 			s := only(t, func(c *https.Config) { c.Limits.SessionsPer = 3 })
 			return openable(t, s.Peer(t, "alice"))
 		}},
-	{number: 42, name: "a write timeout ends streams", why: "the listener sets none, but a deadline for each write: TestSlowReader; streams live on: TestRotation"},
+	{number: 42, name: "a write timeout ends streams", bare: func(v visit) bool { return timedOut(v.T) },
+		here: func(v visit) bool { return shortLived(v.T) }, absent: "transport/https.TestSlowReader"},
 	{number: 43, name: "HTTP+SSE takes no methods of one's own", bare: func(v visit) bool {
 		t := v.T
 		b := site.NewBare(t, site.Plan{Tools: custom(t)})
@@ -135,12 +119,14 @@ var lateEdges = []edge{
 		s := site.New(t, site.Plan{Tools: custom(t)})
 		return customSSE(t, s.Peer(t, "alice"), s.URL) == http.StatusBadRequest
 	}},
-	{number: 44, name: "HTTP+SSE posts block", why: "the listener has a transport of its own: what cannot be queued is refused, as TestNotificationsDoNotPileUp shows for both"},
-	{number: 45, name: "HTTP+SSE sessions are there before they are ready", why: "the listener's own sessions are entered when they are: no request can meet a half of one"},
-	{number: 46, name: "templates of resources are compiled for each read", why: "it costs time only, which Limits.CallsPer bounds; nothing here makes it cheaper"},
+	{number: 44, name: "HTTP+SSE posts block", bare: func(v visit) bool { return blocked(v.T) },
+		here: func(v visit) bool { return unrefused(v.T) }, absent: "transport/https.TestNotificationsDoNotPileUp"},
+	{number: 45, name: "HTTP+SSE sessions are there before they are ready", bare: func(v visit) bool { return halfThere(v.T) },
+		here: func(v visit) bool { return unready(v.T) }},
+	{number: 46, name: "templates of resources are compiled for each read", both: "transport/https.TestEdgeTemplatesCompiledForEachRead"}, // not absent, but bounded
 	{number: 47, name: "states of requests are taken on trust", both: "mcpsec.TestEdgeForgedApproval"},
-	{number: 48, name: "stateless notifications may be dropped", why: "nothing here relies on them"},
-	{number: 49, name: "events are stored for all together", why: "the listener stores no events: duty 27"},
+	{number: 48, name: "stateless notifications may be dropped", both: "transport/https.TestEdgeStatelessNotificationsDropped"}, // not absent: nothing here relies on them,
+	{number: 49, name: "events are stored for all together", bare: func(v visit) bool { return pushedOut(v.T) }, here: stored},
 	{number: 50, name: "an environment variable changes what is checked", both: "mcpsec.TestEdgeMCPGODEBUG"},
 	{number: 51, name: "anybody sets the level of logs unseen", bare: func(v visit) bool {
 		t := v.T
@@ -216,4 +202,32 @@ func customSSE(t *testing.T, p *httpx.Peer, origin string) int {
 		t.Fatal(err)
 	}
 	return sse.Messages.Post(t, `{"jsonrpc":"2.0","id":3,"method":"acme/own","params":{}}`).Status
+}
+
+// blocksTheEnd reports whether a session of the bare SDK whose client does not read can be
+// closed.
+func blocksTheEnd(t *testing.T) bool {
+	t.Helper()
+	b := site.NewBare(t, site.Plan{})
+	p := b.Peer(t)
+	sse, err := site.OpenSSE(t, p, b.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := strings.Repeat("x", 3<<20)
+	for n := range 12 { // nobody reads the answers
+		sse.Messages.Post(t, `{"jsonrpc":"2.0","id":`+strconv.Itoa(n)+`,"method":"tools/call","params":{"name":"echo","arguments":{"text":"`+large+`"}}}`)
+	}
+	for session := range b.MCP.Sessions() {
+		closed := make(chan struct{})
+		go func() { defer close(closed); _ = session.Close() }()
+		select {
+		case <-closed:
+		case <-time.After(soon):
+			sse.Close()
+			<-closed
+			return true
+		}
+	}
+	return false
 }

@@ -143,7 +143,7 @@ func (p *response) send(b []byte, within time.Duration) error {
 	if within > 0 {
 		_ = p.ctl.SetWriteDeadline(now.Add(within)) // a recorder in a test has none
 	}
-	_, err := p.w.Write(b) //nolint:gosec // JSON and events, never a page
+	_, err := p.w.Write(b)
 	if err == nil && p.events {
 		err = p.ctl.Flush()
 	}
