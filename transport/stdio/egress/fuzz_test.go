@@ -9,6 +9,7 @@ import (
 
 // What is written in two ways is one host, and nothing that is read can be read otherwise.
 func FuzzParseEndpoint(f *testing.F) {
+	f.Add("\x86:1") // no UTF-8
 	for _, s := range []string{"allowed.test:443", "[::1]:80", "bücher.test:1", "0x7f.1:80", "a@b:1", "127.1:1", "xn--a:2", "[::ffff:1.2.3.4]:5"} {
 		f.Add(s)
 	}
@@ -34,6 +35,7 @@ func FuzzParseEndpoint(f *testing.F) {
 }
 
 func FuzzParseRule(f *testing.F) {
+	f.Add("\xd00") // no UTF-8
 	for _, s := range []string{"allowed.test", "*.wild.test:80 tcp", "10.0.0.5:80", "127.0.0.1:1 host private", "*.test"} {
 		f.Add(s)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -80,8 +81,14 @@ func canonical(s string) (string, error) {
 	name := s
 	if strings.Contains(strings.ToLower(s), "xn--") || strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 }) {
 		var err error
+		if !utf8.ValidString(s) {
+			return "", errors.New("the name is not valid UTF-8")
+		}
 		if name, err = lookup.ToASCII(s); err != nil {
 			return "", errors.New("the name is not valid by IDNA 2008")
+		}
+		if again, err := lookup.ToASCII(name); err != nil || again != name {
+			return "", errors.New("the name has no one form by IDNA 2008")
 		}
 	}
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
