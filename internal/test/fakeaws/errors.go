@@ -49,5 +49,5 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) //nolint:gosec // a client that has gone needs no answer, and none is a browser
+	_, _ = w.Write(body) // a client that has gone needs no answer
 }
