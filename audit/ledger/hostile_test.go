@@ -55,7 +55,6 @@ func TestWhatIsNoFileInTheFolder(t *testing.T) {
 		"a folder as the lock":                 {lockFile, folder1, false, true},
 		"a link as the reserve":                {reserveFile, link, true, true},
 		"a pipe as the reserve":                {reserveFile, fifo, true, true},
-		"a folder as what becomes the reserve": {reserveFile + ".new", folder1, true, true},
 		"a name with too many digits":          {"audit-" + strings.Repeat("9", 40) + ".jsonl", fifo, true, true},
 		"a number beyond 63 bits":              {"audit-18446744073709551615.jsonl", fifo, true, true},
 		"a name that is almost one":            {"audit-+0000000000000000001.jsonl", fifo, true, true},

@@ -49,7 +49,7 @@ func WithPassphrase(passphrase creds.Value) Recipient {
 
 // Write encrypts secrets for the recipients into a file of mode 0600, in place of what
 // was there. It returns once the file would survive a loss of power; until then, and
-// after an error, the old one stands. Two writers at once are the caller's to prevent.
+// after an error, the old one stands. Of several writers at once the last one stays.
 func Write(path string, secrets map[string]creds.Value, to ...Recipient) error {
 	all := make(map[string]string, len(secrets)) // copies that cannot be overwritten
 	for name, value := range secrets {

@@ -1,6 +1,7 @@
 // Package regular opens files that must be ordinary files: a manifest, a secret.
 // A name may lead to a device whose opening has effects, to a pipe that waits for a
-// writer, or to something else by the time it is opened.
+// writer, or to something else by the time it is opened. It also writes such files, whole
+// or not at all.
 package regular
 
 import (

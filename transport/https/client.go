@@ -132,7 +132,7 @@ func (conf *ClientConfig) check() error {
 // seconds.
 func (c *Client) watch(ctx context.Context) {
 	fault := func(err error) {
-		c.conf.Log.Error("https: a client's certificates could not be reloaded; those before stay", "error", err)
+		c.conf.Log.Error("https: a client's certificates", "error", err)
 	}
 	follow := func(watch func(context.Context, func(), func(error)) error, changed func()) {
 		c.group.Go(func() {

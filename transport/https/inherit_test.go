@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mcpsec/mcpsec-go/transport/https/internal/testpki"
+	"github.com/mcpsec/mcpsec-go/internal/test/testpki"
 	"github.com/mcpsec/mcpsec-go/transport/https/pki"
 )
 

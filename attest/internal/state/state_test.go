@@ -297,7 +297,6 @@ func TestCrashes(t *testing.T) {
 	if err := s.Accept(t.Context(), seen(1, "a"), 0); !errors.Is(err, ErrRollback) {
 		t.Error(err)
 	}
-	put(t, state+".new", []byte("left over"))
 	s.accept(t, seen(3, "c"))
 	if got := content(t, key); !strings.Contains(string(got), `"generation":3`) {
 		t.Errorf("%s", got)

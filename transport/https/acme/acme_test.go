@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"github.com/mcpsec/mcpsec-go/internal/test/oracle"
-	"github.com/mcpsec/mcpsec-go/transport/https/internal/testpki"
+	"github.com/mcpsec/mcpsec-go/internal/test/testpki"
 	"github.com/mcpsec/mcpsec-go/transport/https/pki"
 )
 

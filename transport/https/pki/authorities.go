@@ -24,6 +24,10 @@ type Bundle struct {
 // change: an empty file, a block that cannot be read, a certificate that is none of an
 // authority, a weak key, or no authority that is valid now, and those before stay. To trust
 // nobody any more, use peers, or stop.
+//
+// Of an authority that ends Watch tells ahead: when nine tenths of its life have passed, a week
+// before the end if that is later, and at the end; unless there is another of the same subject
+// or key that is good for longer.
 func CAFile(paths ...string) (*Bundle, error) {
 	return newBundle(paths, time.Now)
 }
@@ -33,14 +37,22 @@ func newBundle(paths []string, now func() time.Time) (*Bundle, error) {
 		return nil, errors.New("pki: CAFile: no file is named")
 	}
 	b := &Bundle{}
+	b.clock = now
 	b.read = func() (content, error) { return readAll("CAFile", paths, maxBundleFile) }
 	b.parse = func(c content, old *x509.CertPool) (*x509.CertPool, error) {
 		pool := x509.NewCertPool()
+		var all []*x509.Certificate
 		for i, data := range c {
-			if err := addAuthorities(pool, data, now()); err != nil {
+			found, err := parseAuthorities(data, now())
+			if err != nil {
 				return nil, fmt.Errorf("pki: CAFile: %s: %w", paths[i], err)
 			}
+			all = append(all, found...)
 		}
+		for _, c := range all {
+			pool.AddCert(c)
+		}
+		b.terms = authorityTerms(all, now())
 		if old != nil && old.Equal(pool) {
 			return old, nil
 		}
@@ -68,37 +80,64 @@ func readAll(op string, paths []string, limit int64) (content, error) {
 	return c, nil
 }
 
-// addAuthorities adds all authorities of a PEM file to a pool.
-func addAuthorities(pool *x509.CertPool, data []byte, now time.Time) error {
+// parseAuthorities returns all authorities of a PEM file.
+func parseAuthorities(data []byte, now time.Time) ([]*x509.Certificate, error) {
 	ders, err := blocks(data, "CERTIFICATE", maxBundle)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	valid := 0
+	found := make([]*x509.Certificate, 0, len(ders))
 	for _, der := range ders {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		switch {
 		case !c.BasicConstraintsValid || !c.IsCA:
-			return fmt.Errorf("%q is no authority: its basic constraints do not say CA", c.Subject)
+			return nil, fmt.Errorf("%q is no authority: its basic constraints do not say CA", c.Subject)
 		case c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0:
-			return fmt.Errorf("%q is no authority: its key usage lacks keyCertSign", c.Subject)
+			return nil, fmt.Errorf("%q is no authority: its key usage lacks keyCertSign", c.Subject)
 		}
 		if err := strong(c); err != nil {
-			return err
+			return nil, err
 		}
 		if !now.Before(c.NotBefore) && !now.After(c.NotAfter) {
 			valid++
 		}
-		pool.AddCert(c)
+		found = append(found, c)
 	}
 	switch {
-	case len(ders) == 0:
-		return errors.New("no certificate is in it")
+	case len(found) == 0:
+		return nil, errors.New("no certificate is in it")
 	case valid == 0:
-		return errors.New("no certificate in it is valid now")
+		return nil, errors.New("no certificate in it is valid now")
 	}
-	return nil
+	return found, nil
+}
+
+// authorityTerms returns how long authorities are good that have no successor among them. That
+// an authority has passed two thirds of its life is no fault: by then another issues, and it
+// is trusted on.
+func authorityTerms(all []*x509.Certificate, now time.Time) []term {
+	latest := make(map[string]time.Time) // by subject, and by key
+	for _, c := range all {
+		for _, by := range []string{"subject" + string(c.RawSubject), "key" + string(c.RawSubjectPublicKeyInfo)} {
+			if c.NotAfter.After(latest[by]) {
+				latest[by] = c.NotAfter
+			}
+		}
+	}
+	var terms []term
+	for _, c := range all {
+		succeeded := latest["subject"+string(c.RawSubject)].After(c.NotAfter) || latest["key"+string(c.RawSubjectPublicKeyInfo)].After(c.NotAfter)
+		if succeeded || now.After(c.NotAfter) {
+			continue
+		}
+		terms = append(terms, term{
+			what: fmt.Sprintf("CAFile: the authority %.200q", c.Subject), until: c.NotAfter,
+			ahead: certified(c.NotBefore, c.NotAfter)[1:], remedy: "add its successor, or remove it",
+		})
+	}
+	return terms
 }

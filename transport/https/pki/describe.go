@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/pem"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -27,7 +26,7 @@ func (l *Local) write(file string, data []byte) error {
 	if old, err := regular.ReadFile(path, maxKeyFile); err == nil && bytes.Equal(old, data) {
 		return nil
 	}
-	return put(path, data, os.Rename)
+	return regular.Replace(path, data, 0o600)
 }
 
 // CA returns the path of the authority's certificate, which clients need.

@@ -148,6 +148,14 @@ func (l *Local) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return l.server.Load(), nil
 }
 
+// terms returns how long the authority is good. It is told once a new start makes another.
+func (l *Local) terms() []term {
+	return []term{{
+		what: "Development: the development authority", until: l.ca.NotAfter,
+		ahead: []time.Duration{devServer, devServer / 10}, remedy: "start again, and give clients the new one",
+	}}
+}
+
 // Pool implements [Authorities]: this authority alone.
 func (l *Local) Pool() *x509.CertPool { return l.pool }
 
@@ -156,13 +164,19 @@ func (l *Local) Watch(ctx context.Context, changed func(), fault func(error)) er
 	tick := time.NewTicker(10 * time.Minute)
 	defer tick.Stop()
 	told := ""
+	var ends almanac
 	for seen := l.server.Load(); ; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
 		}
-		if err := l.renew(); err != nil && err.Error() != told {
+		switch err := l.renew(); {
+		case err == nil:
+			if err := ends.due(l.terms(), l.now()); err != nil {
+				fault(err)
+			}
+		case err.Error() != told:
 			told = err.Error()
 			fault(fmt.Errorf("pki: Development: %w", err))
 		}

@@ -33,31 +33,16 @@ func (l *Local) open() error {
 	}
 	both := slices.Concat(key, cert)
 	clear(key)
+	put := regular.Create // of several programs the first one
 	if expired {
-		err = put(path, both, os.Rename)
-	} else {
-		err = put(path, both, os.Link) // which replaces nothing
+		put = regular.Replace
 	}
+	err = put(path, both, 0o600)
 	clear(both)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return l.load(path)
-}
-
-// put writes a file for its owner alone that is there whole or not at all. Several programs
-// may do so at once: each has a temporary file of its own, which place moves to its name.
-func put(path string, data []byte, place func(from, to string) error) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(temp.Name()) }() // what was renamed is gone, what was linked stays
-	_, err = temp.Write(data)
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	return place(temp.Name(), path)
 }
 
 // load reads the authority, and writes its certificate alone for clients.

@@ -11,6 +11,10 @@
 //	peers := pki.All(who, crl, out)
 //	dev, err := pki.Development("")                               // a Source and Authorities
 //
+// What is wrong with a change goes to the fault function of Watch, and so does what ends soon
+// without a successor: certificates, authorities and revocation lists. Nothing is refused for
+// that before its end.
+//
 // It stops: a certificate and key that do not belong together, or a bundle that was written
 // by half, from being taken; certificates for something else (no clientAuth, authorities),
 // with weak keys, revoked, or of somebody who is not on the list; revocation that silently

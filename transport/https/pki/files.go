@@ -21,8 +21,6 @@ const (
 // A Pair is a certificate and its key from two files, and follows them: it is a [Source].
 type Pair struct {
 	live[tls.Certificate]
-
-	now func() time.Time
 }
 
 // Files reads a certificate with its chain, leaf first, and its private key, both in PEM.
@@ -31,12 +29,17 @@ type Pair struct {
 // must be signed by the next and be valid now, and the leaf must have a subject alternative
 // name, no weak key, and serve for TLS. Until a new pair is in order, the one before it
 // stays.
+//
+// If no new one comes, Watch says so in time: when two thirds of the certificate's life have
+// passed, when nine tenths have, a week before the end if that is later, and at the end. The
+// end is that of the certificate in the chain that ends first.
 func Files(cert, key string) (*Pair, error) {
 	return newPair(cert, key, time.Now)
 }
 
 func newPair(cert, key string, now func() time.Time) (*Pair, error) {
-	p := &Pair{now: now}
+	p := &Pair{}
+	p.clock = now
 	p.read = func() (content, error) {
 		chain, err := regular.ReadFile(cert, maxCertFile)
 		if err != nil {
@@ -49,10 +52,11 @@ func newPair(cert, key string, now func() time.Time) (*Pair, error) {
 		return content{chain, secret}, nil
 	}
 	p.parse = func(c content, _ *tls.Certificate) (*tls.Certificate, error) {
-		next, err := parsePair(c[0], c[1], p.now())
+		next, chain, err := parsePair(c[0], c[1], now())
 		if err != nil {
 			return nil, fmt.Errorf("pki: Files: %s, %s: %w", cert, key, err)
 		}
+		p.terms = []term{chainTerm("Files: "+cert, chain)}
 		return next, nil
 	}
 	if err := p.start(); err != nil {
@@ -63,28 +67,44 @@ func newPair(cert, key string, now func() time.Time) (*Pair, error) {
 
 // Certificate implements [Source].
 func (p *Pair) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return p.live.now.Load(), nil
+	return p.now.Load(), nil
 }
 
-// parsePair checks a certificate and its key.
-func parsePair(chain, key []byte, now time.Time) (*tls.Certificate, error) {
+// parsePair checks a certificate and its key, and returns its chain besides.
+func parsePair(chain, key []byte, now time.Time) (*tls.Certificate, []*x509.Certificate, error) {
 	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	certs := make([]*x509.Certificate, 0, len(pair.Certificate))
 	for _, der := range pair.Certificate {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		certs = append(certs, c)
 	}
 	if err := orderly(certs, now); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	pair.Leaf = certs[0]
-	return &pair, nil
+	return &pair, certs, nil
+}
+
+// chainTerm returns how long an orderly chain is good.
+func chainTerm(source string, chain []*x509.Certificate) term {
+	leaf, first := chain[0], chain[0]
+	for _, c := range chain {
+		if c.NotAfter.Before(first.NotAfter) {
+			first = c
+		}
+	}
+	owner, _ := nameOf(leaf) // which it has: Suitable
+	what := fmt.Sprintf("%s: the certificate of %.200q", source, owner)
+	if first != leaf {
+		what = fmt.Sprintf("%s: %.200q, which has issued the certificate of %.200q,", source, first.Subject, owner)
+	}
+	return term{what: what, until: first.NotAfter, ahead: certified(leaf.NotBefore, first.NotAfter), remedy: "put its successor there, with the key"}
 }
 
 // orderly checks a chain that is to be shown to others.

@@ -21,7 +21,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/mcpsec/mcpsec-go/transport/https/internal/testpki"
+	"github.com/mcpsec/mcpsec-go/internal/test/testpki"
 )
 
 func TestPairIsRefused(t *testing.T) {
@@ -64,13 +64,13 @@ func TestPairIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := parsePair(testpki.Encode("CERTIFICATE", test.pair.Certificate...), testpki.KeyPEM(t, test.pair.PrivateKey), time.Now())
+			_, _, err := parsePair(testpki.Encode("CERTIFICATE", test.pair.Certificate...), testpki.KeyPEM(t, test.pair.PrivateKey), time.Now())
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})
 	}
-	if _, err := parsePair(testpki.Encode("CERTIFICATE", good.Certificate...), testpki.KeyPEM(t, good.PrivateKey), time.Now()); err != nil {
+	if _, _, err := parsePair(testpki.Encode("CERTIFICATE", good.Certificate...), testpki.KeyPEM(t, good.PrivateKey), time.Now()); err != nil {
 		t.Errorf("a good pair: %v", err)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mcpsec/mcpsec-go/transport/https/internal/testpki"
+	"github.com/mcpsec/mcpsec-go/internal/test/testpki"
 )
 
 func FuzzBlocks(f *testing.F) {

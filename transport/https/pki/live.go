@@ -39,12 +39,14 @@ func (c content) wipe() {
 type live[T any] struct {
 	read  func() (content, error)
 	parse func(c content, old *T) (*T, error) // old is nil the first time; it may be returned
+	clock func() time.Time                    // nil if terms are never set
 
 	now atomic.Pointer[T]
 
 	mu      sync.Mutex // of a reading, and of what follows
 	judged  [sha256.Size]byte
 	fault   error         // what is wrong with the files now, or nil
+	terms   []term        // of what was parsed last, which sets them; never changed
 	news    chan struct{} // closed at the next change
 	changes uint64
 }
@@ -89,14 +91,18 @@ func (l *live[T]) reload() error {
 
 // Watch follows the files until ctx ends and returns its error. What is wrong with them is
 // told once, and again when it is something else; but not what one look finds and the next
-// does not, as while files of one change are being written.
+// does not, as while files of one change are being written. What is in order now but ends
+// soon is told ahead, in the same way.
 func (l *live[T]) Watch(ctx context.Context, changed func(), fault func(error)) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	l.mu.Lock()
 	news, seen := l.news, l.changes
 	l.mu.Unlock()
-	var last, told string
+	var (
+		last, told string
+		ends       almanac
+	)
 	for {
 		looked := false
 		select {
@@ -108,7 +114,7 @@ func (l *live[T]) Watch(ctx context.Context, changed func(), fault func(error)) 
 		case <-news:
 		}
 		l.mu.Lock()
-		changes, err := l.changes, l.fault
+		changes, err, terms := l.changes, l.fault, l.terms
 		news = l.news
 		l.mu.Unlock()
 		if changes != seen {
@@ -125,6 +131,12 @@ func (l *live[T]) Watch(ctx context.Context, changed func(), fault func(error)) 
 		}
 		if last = text; err == nil {
 			told = ""
+		}
+		if len(terms) == 0 {
+			continue
+		}
+		if err := ends.due(terms, l.clock()); err != nil {
+			fault(err)
 		}
 	}
 }

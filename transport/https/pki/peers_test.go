@@ -15,8 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mcpsec/mcpsec-go/internal/test/testpki"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
-	"github.com/mcpsec/mcpsec-go/transport/https/internal/testpki"
 )
 
 func TestNames(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"sync"
 	"time"
 )
@@ -21,8 +22,6 @@ const (
 // [Peers].
 type Revocations struct {
 	live[lists]
-
-	now func() time.Time
 }
 
 // lists are revocation lists by the name of their authority.
@@ -45,7 +44,8 @@ type list struct {
 // difference. Lists that must not be read as a whole one are refused: delta lists, indirect
 // ones, those for a part of the certificates, and any with a critical extension that is not
 // known. So is a list that replaces a newer one. CRL does not fetch lists; a file that is
-// renamed into place is seen within seconds.
+// renamed into place is seen within seconds. Of a list that ends before another has come Watch
+// tells when nine tenths of its time have passed, and at the end.
 func CRL(paths ...string) (*Revocations, error) {
 	return newRevocations(paths, time.Now)
 }
@@ -54,7 +54,8 @@ func newRevocations(paths []string, now func() time.Time) (*Revocations, error) 
 	if len(paths) == 0 {
 		return nil, errors.New("pki: CRL: no file is named")
 	}
-	r := &Revocations{now: now}
+	r := &Revocations{}
+	r.clock = now
 	r.read = func() (content, error) { return readAll("CRL", paths, maxCRLFile) }
 	r.parse = func(c content, old *lists) (*lists, error) {
 		next := make(lists)
@@ -68,6 +69,7 @@ func newRevocations(paths []string, now func() time.Time) (*Revocations, error) 
 				return nil, fmt.Errorf("pki: CRL: %w", err)
 			}
 		}
+		r.terms = next.terms()
 		return &next, nil
 	}
 	if err := r.start(); err != nil {
@@ -174,12 +176,32 @@ func (l lists) notBefore(old lists) error {
 	return nil
 }
 
+// terms returns how long there is a list of each authority and key.
+func (l lists) terms() []term {
+	var terms []term
+	for _, all := range l {
+		for _, o := range all {
+			later := func(n *list) bool {
+				return bytes.Equal(o.AuthorityKeyId, n.AuthorityKeyId) && n.NextUpdate.After(o.NextUpdate)
+			}
+			if slices.ContainsFunc(all, later) {
+				continue
+			}
+			terms = append(terms, term{
+				what: fmt.Sprintf("CRL: the list of %.200q", o.Issuer), until: o.NextUpdate,
+				ahead: []time.Duration{o.NextUpdate.Sub(o.ThisUpdate) / 10}, remedy: "fetch the current one",
+			})
+		}
+	}
+	return terms
+}
+
 // Accept implements [Peers].
 func (r *Revocations) Accept(chain []*x509.Certificate) error {
 	if len(chain) == 0 {
 		return errors.New("pki: there is no certificate to judge")
 	}
-	now, all := r.now(), *r.live.now.Load()
+	now, all := r.clock(), *r.now.Load()
 	for i, c := range chain {
 		issuer := c // a leaf that is trusted by itself has no issuer but itself
 		if i+1 < len(chain) {

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/mcpsec/mcpsec-go/transport/https/internal/testpki"
+	"github.com/mcpsec/mcpsec-go/internal/test/testpki"
 )
 
 // What is read is wiped after it was parsed: a list must not refer to it.
@@ -16,7 +16,7 @@ func TestRevocationListInDER(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, l := range *r.live.now.Load() {
+	for _, l := range *r.now.Load() {
 		for _, x := range l {
 			if err := x.signedBy(root.Cert); err != nil {
 				t.Error(err)

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpsec/mcpsec-go/internal/test/testpki"
 	"github.com/mcpsec/mcpsec-go/transport/https"
-	"github.com/mcpsec/mcpsec-go/transport/https/internal/testpki"
 	"github.com/mcpsec/mcpsec-go/transport/https/pki"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/mcpsec/mcpsec-go/internal/test/httpx"
+	"github.com/mcpsec/mcpsec-go/internal/test/testpki"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -18,13 +19,13 @@ type Bare struct {
 	MCP *mcp.Server
 	Web *http.Server
 
-	authority *Authority
+	authority *testpki.Authority
 }
 
 // NewBare starts one. It ends with the test. With around, that stands before every handler.
 func NewBare(tb testing.TB, p Plan, around ...func(http.Handler) http.Handler) *Bare {
 	tb.Helper()
-	b := &Bare{MCP: mcp.NewServer(&mcp.Implementation{Name: "site", Version: "1"}, p.Options), authority: NewAuthority(tb)}
+	b := &Bare{MCP: mcp.NewServer(&mcp.Implementation{Name: "site", Version: "1"}, p.Options), authority: newAuthority(tb)}
 	mcp.AddTool(b.MCP, &mcp.Tool{Name: "echo"}, Echo)
 	if p.Tools != nil {
 		p.Tools(nil, b.MCP)
@@ -47,7 +48,7 @@ func NewBare(tb testing.TB, p Plan, around ...func(http.Handler) http.Handler) *
 	}
 	web := httptest.NewUnstartedServer(h)
 	web.EnableHTTP2 = true
-	web.TLS = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{b.authority.Server(tb)}}
+	web.TLS = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*serverOf(tb, b.authority)}}
 	web.StartTLS()
 	b.URL, b.Web = web.URL, web.Config
 	tb.Cleanup(func() {
@@ -63,7 +64,7 @@ func NewBare(tb testing.TB, p Plan, around ...func(http.Handler) http.Handler) *
 // Peer returns a client.
 func (b *Bare) Peer(tb testing.TB) *httpx.Peer {
 	tb.Helper()
-	t := &http.Transport{TLSClientConfig: (&Site{roots: b.authority.pool()}).trust(), ForceAttemptHTTP2: true}
+	t := &http.Transport{TLSClientConfig: (&Site{roots: b.authority.Pool()}).trust(), ForceAttemptHTTP2: true}
 	tb.Cleanup(t.CloseIdleConnections)
 	return &httpx.Peer{URL: b.URL + "/mcp", HTTP: &http.Client{Transport: t}, Header: make(http.Header)}
 }

@@ -5,10 +5,11 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/mcpsec/mcpsec-go/internal/test/testpki"
 )
 
 // RotateServer replaces the server's certificate and key.
@@ -16,7 +17,7 @@ func (s *Site) RotateServer(tb testing.TB) {
 	tb.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.files.pair(tb, "server", s.authority.Server(tb))
+	s.files.pair(tb, "server", serverOf(tb, s.authority))
 	must(tb, s.pair.Reload())
 }
 
@@ -26,11 +27,11 @@ func (s *Site) RotateAuthority(tb testing.TB) {
 	tb.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.authority = NewAuthority(tb)
+	s.authority = newAuthority(tb)
 	s.roots = x509.NewCertPool()
 	s.roots.AddCert(s.first.Cert)
 	s.roots.AddCert(s.authority.Cert)
-	s.files.write(tb, "ca.pem", "CERTIFICATE", s.first.Cert.Raw, s.authority.Cert.Raw)
+	s.files.bundle(tb, s.first, s.authority)
 	must(tb, s.bundle.Reload())
 }
 
@@ -39,7 +40,7 @@ func (s *Site) Forsake(tb testing.TB) {
 	tb.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.files.write(tb, "ca.pem", "CERTIFICATE", s.authority.Cert.Raw)
+	s.files.bundle(tb, s.authority)
 	must(tb, s.bundle.Reload())
 }
 
@@ -51,9 +52,7 @@ func (s *Site) Deny(tb testing.TB, certificates ...*x509.Certificate) {
 	for _, c := range certificates {
 		fmt.Fprintf(&b, "serial:%x\n", c.SerialNumber)
 	}
-	next := s.files.path(".denied")
-	must(tb, os.WriteFile(next, []byte(b.String()), 0o600))
-	must(tb, os.Rename(next, s.files.path("denied")))
+	testpki.Write(tb, s.files.path("denied"), []byte(b.String()))
 	if s.denied != nil {
 		must(tb, s.denied.Reload())
 	}

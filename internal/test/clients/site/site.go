@@ -17,6 +17,7 @@ import (
 
 	"github.com/mcpsec/mcpsec-go/internal/test/httpx"
 	"github.com/mcpsec/mcpsec-go/internal/test/issuer"
+	"github.com/mcpsec/mcpsec-go/internal/test/testpki"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 	"github.com/mcpsec/mcpsec-go/transport/https"
 	"github.com/mcpsec/mcpsec-go/transport/https/bearer"
@@ -53,8 +54,8 @@ type Site struct {
 	bundle    *pki.Bundle
 	denied    *pki.Denied
 	mu        sync.Mutex
-	first     *Authority
-	authority *Authority // the newest
+	first     *testpki.Authority
+	authority *testpki.Authority // the newest
 	roots     *x509.CertPool
 	stop      context.CancelFunc
 	ended     chan struct{}
@@ -63,11 +64,11 @@ type Site struct {
 // New starts a site. It ends with the test.
 func New(tb testing.TB, p Plan) *Site {
 	tb.Helper()
-	s := &Site{files: files{tb.TempDir()}, authority: NewAuthority(tb), roots: x509.NewCertPool(), Record: &httpx.Record{}, Log: &Log{}, ended: make(chan struct{})}
+	s := &Site{files: files{tb.TempDir()}, authority: newAuthority(tb), roots: x509.NewCertPool(), Record: &httpx.Record{}, Log: &Log{}, ended: make(chan struct{})}
 	s.first = s.authority
 	s.roots.AddCert(s.authority.Cert)
-	s.files.pair(tb, "server", s.authority.Server(tb))
-	s.files.write(tb, "ca.pem", "CERTIFICATE", s.authority.Cert.Raw)
+	s.files.pair(tb, "server", serverOf(tb, s.authority))
+	s.files.bundle(tb, s.authority)
 	s.Deny(tb)
 
 	guard, err := mcpsec.New(append([]mcpsec.Control{s.Record.At(mcpsec.StageAudit)}, p.Controls...)...)
@@ -171,11 +172,15 @@ func (s *Site) TLS(tb testing.TB, name string) *tls.Config {
 	tb.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.trust(s.authority.Client(tb, name, time.Hour))
+	return s.trust(clientOf(tb, s.authority, name, time.Hour))
 }
 
-func (s *Site) trust(certificates ...tls.Certificate) *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: s.roots, Certificates: certificates}
+func (s *Site) trust(certificates ...*tls.Certificate) *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: s.roots}
+	for _, own := range certificates {
+		c.Certificates = append(c.Certificates, *own)
+	}
+	return c
 }
 
 // Token returns an access token of the subject for both endpoints.
@@ -212,7 +217,7 @@ func (s *Site) ClientFiles(tb testing.TB, name string) (authority, cert, key str
 	f := files{tb.TempDir()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f.pair(tb, name, s.authority.Client(tb, name, time.Hour))
-	f.write(tb, "ca.pem", "CERTIFICATE", s.first.Cert.Raw, s.authority.Cert.Raw)
+	f.pair(tb, name, clientOf(tb, s.authority, name, time.Hour))
+	f.bundle(tb, s.first, s.authority)
 	return f.path("ca.pem"), f.path(name + ".pem"), f.path(name + ".key")
 }
