@@ -10,7 +10,8 @@ GOLANGCI_LINT_VERSION := v2.15.0
 
 # Independent programs that the contract tests run against where they are built:
 # MinIO and versitygw for STS and S3, the Sigstore servers and the cosign command line,
-# pebble for ACME, h2spec for HTTP/2, gitleaks for what must not be in any output. None is linked into anything of ours.
+# pebble for ACME, h2spec for HTTP/2, gitleaks for what must not be in any output, gVisor's runsc
+# for the sandbox. None is linked into anything of ours.
 MINIO_VERSION     := v0.0.0-20260212201848-7aac2a2c5b7c
 VERSITYGW_VERSION := v1.8.0
 COSIGN_VERSION    := v2.6.5
@@ -20,6 +21,7 @@ FULCIO_VERSION    := v1.8.8
 GITLEAKS_VERSION  := v8.30.1
 PEBBLE_VERSION    := v2.8.0
 H2SPEC_VERSION    := v2.2.1+incompatible
+GVISOR_VERSION    := v0.0.0-20260905035102-160fafc42237
 
 TOOLS         := .cache/bin
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -95,7 +97,7 @@ check-generated: ## Fail if generated files are not up to date
 ORACLES := .cache/oracles
 
 .PHONY: oracles
-oracles: $(addprefix $(ORACLES)/,minio versitygw cosign rekor-server timestamp-server fulcio gitleaks pebble h2spec) ## Build the independent programs of the contract tests (half an hour, once)
+oracles: $(addprefix $(ORACLES)/,minio versitygw cosign rekor-server timestamp-server fulcio gitleaks pebble h2spec runsc) ## Build the independent programs of the contract tests (half an hour, once)
 
 oracle = GOBIN="$(CURDIR)/$(ORACLES)" CGO_ENABLED=0 nice go install -trimpath $(1)
 
@@ -118,6 +120,8 @@ $(ORACLES)/pebble:
 	$(call oracle,github.com/letsencrypt/pebble/v2/cmd/pebble@$(PEBBLE_VERSION))
 $(ORACLES)/h2spec:
 	$(call oracle,github.com/summerwind/h2spec/cmd/h2spec@$(H2SPEC_VERSION))
+$(ORACLES)/runsc:
+	$(call oracle,gvisor.dev/gvisor/runsc@$(GVISOR_VERSION))
 
 .PHONY: test-oracles
 test-oracles: oracles ## Run the contract tests against the independent programs

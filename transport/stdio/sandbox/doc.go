@@ -5,7 +5,8 @@
 // between its clone and its exec. Before the program runs, the host looks at the child
 // from outside and writes a [Report]: what was wanted, what is in force, and whether that
 // was seen. [Confine] is for servers that confine themselves. [Explain] prints the list
-// and [Probe] says what a machine offers.
+// and [Probe] says what a machine offers. For macOS, [Seatbelt] writes a profile as text for
+// a tool that is there; nothing is started.
 //
 // # What it stops
 //

@@ -247,6 +247,7 @@ func (b *bundle) place(m specs.Mount) error {
 
 func (b *bundle) remove() {
 	b.nets.close()
+	b.detach()
 	_ = os.RemoveAll(b.dir)
 }
 
@@ -266,7 +267,7 @@ func (b *bundle) mounts(c *sandbox.Command) ([]specs.Mount, error) {
 			if err != nil {
 				return fmt.Errorf("profile: %s: %w", path, err)
 			}
-			list = append(list, specs.Mount{Destination: path, Type: "bind", Source: source, Options: append([]string{"rbind", "nosuid", "nodev"}, options...)})
+			list = append(list, bind(source, path, options...))
 		}
 		return nil
 	}
@@ -279,11 +280,11 @@ func (b *bundle) mounts(c *sandbox.Command) ([]specs.Mount, error) {
 		return nil, err
 	}
 	for _, m := range c.Mounts {
-		options := []string{"rbind", "nosuid", "nodev", "ro"}
+		options := []string{"ro"}
 		if !m.Exec {
 			options = append(options, "noexec")
 		}
-		list = append(list, specs.Mount{Destination: m.Target, Type: "bind", Source: m.Source, Options: options})
+		list = append(list, bind(m.Source, m.Target, options...))
 	}
 	slices.SortStableFunc(list, func(a, b specs.Mount) int { return strings.Compare(a.Destination, b.Destination) }) // parents first, or they cover what is below
 	return list, nil

@@ -34,51 +34,79 @@ func inspect(pid int, runtimeName string, b *bundle, c *sandbox.Command) (*sandb
 	if status["Seccomp"] != "2" || status["NoNewPrivs"] != "1" {
 		return nil, errNotYet // the filter is the last thing a runtime does
 	}
-	r := &sandbox.Report{Schema: 1, Tier: sandbox.T3, Mechanism: "oci:" + runtimeName, Kernel: kernel(), Arch: runtime.GOARCH}
-	seen := func(control sandbox.Control, mechanism string) {
-		r.Controls = append(r.Controls, sandbox.Finding{Control: control, Wanted: true, Required: true, InForce: true, Verified: true, Mechanism: mechanism})
-	}
+	r := newReport(runtimeName)
 	for _, ns := range namespaces {
-		inside, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", pid, ns.file))
-		if err != nil {
-			return nil, fmt.Errorf("the %s cannot be seen: %w", ns.control, err)
-		}
-		outside, err := os.Readlink("/proc/self/ns/" + ns.file)
+		inside, err := ownNamespace(pid, ns.file, ns.control)
 		if err != nil {
 			return nil, err
 		}
-		if inside == outside {
-			return nil, fmt.Errorf("the %s is the host's", ns.control)
-		}
-		seen(ns.control, inside)
+		r.seen(ns.control, inside)
 	}
 	for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"} {
 		if strings.Trim(status[set], "0") != "" {
 			return nil, fmt.Errorf("%s is %s: the process has capabilities", set, status[set])
 		}
 	}
-	seen(sandbox.Capabilities, "none")
-	seen(sandbox.NoNewPrivs, "prctl")
-	seen(sandbox.Seccomp, "the runtime's libseccomp")
+	r.seen(sandbox.Capabilities, "none")
+	r.seen(sandbox.NoNewPrivs, "prctl")
+	r.seen(sandbox.Seccomp, "the runtime's libseccomp")
 	if err := checkLimits(pid, b); err != nil {
 		return nil, err
 	}
-	seen(sandbox.Rlimits, "setrlimit")
-	also := func(control sandbox.Control, inForce bool, mechanism, detail string) {
-		r.Controls = append(r.Controls, sandbox.Finding{Control: control, Wanted: true, InForce: inForce, Mechanism: mechanism, Detail: detail})
+	if err := checkMounts(pid, b); err != nil {
+		return nil, err
 	}
-	also(sandbox.Proc, true, "a mount of its own", "")
-	also(sandbox.Descriptors, true, runtimeName, "")
-	also(sandbox.Environment, true, "built from nothing", "")
-	also(sandbox.LandlockFiles, false, "", "not part of the OCI specification: files are confined by the mount namespace")
-	also(sandbox.LandlockNet, false, "", "not part of the OCI specification: the network namespace leads nowhere else")
-	also(sandbox.LandlockScope, false, "", "not part of the OCI specification: the PID and network namespaces hold what it would")
-	also(sandbox.Tree, true, "pid namespace", "if the host program is killed, the end of standard input has to end the process")
-	also(sandbox.Cgroup, b.root, "cgroup", map[bool]string{false: "an ordinary user has no cgroup to write"}[b.root])
+	r.seen(sandbox.Rlimits, "setrlimit")
+	r.rest(runtimeName, b, c)
+	return r.Report, nil
+}
+
+// A report is one that is being written.
+type report struct{ *sandbox.Report }
+
+func newReport(runtimeName string) report {
+	return report{&sandbox.Report{Schema: 1, Tier: sandbox.T3, Mechanism: "oci:" + runtimeName, Kernel: kernel(), Arch: runtime.GOARCH}}
+}
+
+// seen adds what was seen from outside.
+func (r report) seen(control sandbox.Control, mechanism string) {
+	r.Controls = append(r.Controls, sandbox.Finding{Control: control, Wanted: true, Required: true, InForce: true, Verified: true, Mechanism: mechanism})
+}
+
+// told adds what the runtime was told to do.
+func (r report) told(control sandbox.Control, inForce bool, mechanism, detail string) {
+	r.Controls = append(r.Controls, sandbox.Finding{Control: control, Wanted: true, InForce: inForce, Mechanism: mechanism, Detail: detail})
+}
+
+// rest adds what is not seen with any runtime.
+func (r report) rest(runtimeName string, b *bundle, c *sandbox.Command) {
+	r.told(sandbox.Proc, true, "a mount of its own", "")
+	r.told(sandbox.Descriptors, true, runtimeName, "")
+	r.told(sandbox.Environment, true, "built from nothing", "")
+	r.told(sandbox.LandlockFiles, false, "", "not part of the OCI specification: files are confined by the mount namespace")
+	r.told(sandbox.LandlockNet, false, "", "not part of the OCI specification: the network namespace leads nowhere else")
+	r.told(sandbox.LandlockScope, false, "", "not part of the OCI specification: the PID and network namespaces hold what it would")
+	r.told(sandbox.Tree, true, "pid namespace", "if the host program is killed, the end of standard input has to end the process")
+	r.told(sandbox.Cgroup, b.root, "cgroup", map[bool]string{false: "an ordinary user has no cgroup to write"}[b.root])
 	if len(c.Profile.Egress) > 0 {
-		also(sandbox.Egress, true, "netns", "")
+		r.told(sandbox.Egress, true, "netns", "")
 	}
-	return r, nil
+}
+
+// ownNamespace names a namespace of a process, which must not be the host's.
+func ownNamespace(pid int, file string, control sandbox.Control) (string, error) {
+	inside, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", pid, file))
+	if err != nil {
+		return "", fmt.Errorf("the %s cannot be seen: %w", control, err)
+	}
+	outside, err := os.Readlink("/proc/self/ns/" + file)
+	if err != nil {
+		return "", err
+	}
+	if inside == outside {
+		return "", fmt.Errorf("the %s is the host's", control)
+	}
+	return inside, nil
 }
 
 // statusOf reads /proc/PID/status.
@@ -95,7 +123,8 @@ func statusOf(pid int) (map[string]string, error) {
 	return fields, nil
 }
 
-// readSome reads a file of the kernel's, which has a bounded size.
+// readSome reads a file of the kernel's, which has a bounded size: more is an error, since
+// what is not read is not checked.
 func readSome(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -103,7 +132,11 @@ func readSome(name string) ([]byte, error) {
 	}
 	defer func() { _ = f.Close() }()
 	const most = 1 << 20
-	return io.ReadAll(io.LimitReader(f, most))
+	raw, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && len(raw) > most {
+		return nil, fmt.Errorf("%s: more than %d bytes", name, most)
+	}
+	return raw, err
 }
 
 // checkLimits compares the rlimits with those that were asked for.

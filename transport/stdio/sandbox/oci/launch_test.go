@@ -15,10 +15,19 @@ import (
 // The launcher starts servers by a runtime as well.
 func TestLaunchByARuntime(t *testing.T) {
 	t.Parallel()
-	needs(t, "runc")
+	for _, runtime := range runtimes {
+		t.Run(runtime, func(t *testing.T) {
+			t.Parallel()
+			launch(t, installed(t, runtime))
+		})
+	}
+}
+
+func launch(t *testing.T, program string) {
+	t.Helper()
 	l := &stdio.Launch{
 		Command: []string{"/usr/bin/tail", "-f", "/dev/null"}, Artifact: stdio.System{}, Allow: []sandbox.Control{sandbox.Artifact, sandbox.LandlockFiles},
-		Profile: sandbox.Profile{System: true}, Backend: &oci.Runtime{Dir: asuser.Dir(t)}, Grace: 100 * time.Millisecond,
+		Profile: sandbox.Profile{System: true}, Backend: &oci.Runtime{Path: program, Dir: asuser.Dir(t)}, Grace: 100 * time.Millisecond,
 	}
 	c, err := l.Connect(t.Context())
 	if err != nil {

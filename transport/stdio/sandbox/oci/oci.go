@@ -23,7 +23,8 @@ import (
 // use; it is then safe for concurrent use.
 type Runtime struct {
 	// Path is the runtime's program: an absolute path, or the name of one in a folder for
-	// system programs. Empty means runc.
+	// system programs. Empty means runc. One whose name begins with "runsc" is gVisor's, and
+	// is given the options it needs.
 	Path string
 	// Args are options of the runtime that stand before its command, such as
 	// "--platform=systrap" for runsc.
@@ -72,13 +73,18 @@ func (r *Runtime) Start(ctx context.Context, c *sandbox.Command) (_ sandbox.Proc
 	}
 	b.nets = nets
 	defer nets.release()
+	args := r.Args
+	if isGVisor(program) {
+		b.forGVisor()
+		args = slices.Concat(args, gVisorOptions(b))
+	}
 	if err := b.write(); err != nil {
 		return nil, fmt.Errorf("oci: %w", err)
 	}
 	if err := nets.serve(c); err != nil {
 		return nil, fmt.Errorf("oci: %w", err)
 	}
-	p := &process{runtime: program, args: r.Args, bundle: b, id: "mcpsec-" + strings.ToLower(rand.Text()), done: make(chan struct{})}
+	p := &process{runtime: program, args: args, bundle: b, id: "mcpsec-" + strings.ToLower(rand.Text()), done: make(chan struct{})}
 	if err := p.run(ctx, c); err != nil {
 		return nil, err
 	}
@@ -120,7 +126,15 @@ func executable(path string) error {
 func (p *process) run(ctx context.Context, c *sandbox.Command) error {
 	args := slices.Concat(p.args, []string{"--root", p.bundle.state, "run", "--bundle", p.bundle.dir, "--pid-file", p.bundle.pidFile, p.id})
 	cmd := exec.Command(p.runtime, args...) //nolint:gosec,noctx // the runtime of the caller's choice; it outlives the start
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
+	if c.Stdin != nil {                     // a nil file in an interface is not none, but a closed one
+		cmd.Stdin = c.Stdin
+	}
+	if c.Stdout != nil {
+		cmd.Stdout = c.Stdout
+	}
+	if c.Stderr != nil {
+		cmd.Stderr = c.Stderr
+	}
 	cmd.Env = p.environ()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("oci: %w", err)
@@ -143,7 +157,7 @@ func (p *process) settle(ctx context.Context, c *sandbox.Command) error {
 	for wait := time.Millisecond; ; wait = min(2*wait, 20*time.Millisecond) {
 		if pid, ok := p.started(ctx); ok {
 			p.pid = pid
-			report, err := inspect(pid, p.name(), p.bundle, c)
+			report, err := p.inspect(pid, c)
 			if err == nil {
 				p.report = report
 				return nil
@@ -160,6 +174,14 @@ func (p *process) settle(ctx context.Context, c *sandbox.Command) error {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// inspect looks from outside whether a process is confined.
+func (p *process) inspect(pid int, c *sandbox.Command) (*sandbox.Report, error) {
+	if isGVisor(p.runtime) {
+		return inspectGVisor(pid, p, c)
+	}
+	return inspect(pid, p.name(), p.bundle, c)
 }
 
 // started returns the first process inside once the runtime's own program is no longer in

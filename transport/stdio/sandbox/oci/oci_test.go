@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -24,19 +23,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// runtimes are those of Debian.
-var runtimes = []string{"runc", "crun"}
-
-func needs(t *testing.T, runtime string) {
-	t.Helper()
-	if _, err := exec.LookPath(runtime); err != nil {
-		t.Skipf("reason: %s is not installed: apt install %s", runtime, runtime)
-	}
-	if _, err := os.Stat("/sys/fs/cgroup/unified"); err == nil && runtime == "crun" {
-		t.Skip("reason: crun knows no hosts with both versions of cgroups, and this is one")
-	}
-}
-
 // withoutLandlock is what every command has to allow.
 var withoutLandlock = []sandbox.Control{sandbox.LandlockFiles}
 
@@ -51,7 +37,11 @@ type rig struct {
 
 func start(t *testing.T, runtime string, profile sandbox.Profile, change func(*sandbox.Command)) *rig {
 	t.Helper()
-	needs(t, runtime)
+	return startBy(t, installed(t, runtime), profile, change)
+}
+
+func startBy(t *testing.T, program string, profile sandbox.Profile, change func(*sandbox.Command)) *rig {
+	t.Helper()
 	profile.System = true
 	c := &sandbox.Command{Path: "/bin/sh", Args: []string{"sh"}, Env: []string{"PATH=/usr/bin:/bin", "HOME=/tmp"}, Profile: profile, Allow: withoutLandlock}
 	if change != nil {
@@ -59,12 +49,17 @@ func start(t *testing.T, runtime string, profile sandbox.Profile, change func(*s
 	}
 	inR, inW := pipe(t)
 	outR, outW := pipe(t)
-	c.Stdin, c.Stdout, c.Stderr = inR, outW, outW
-	p, err := (&oci.Runtime{Path: runtime, Dir: asuser.Dir(t)}).Start(t.Context(), c)
+	said, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = said.Close() }()
+	c.Stdin, c.Stdout, c.Stderr = inR, outW, said
+	p, err := (&oci.Runtime{Path: program, Dir: asuser.Dir(t)}).Start(t.Context(), c)
 	_, _ = inR.Close(), outW.Close()
 	if err != nil {
-		said, _ := io.ReadAll(outR)
-		t.Fatalf("%v\n%s", err, said)
+		message, _ := os.ReadFile(said.Name())
+		t.Fatalf("%v\n%s", err, message)
 	}
 	r := &rig{p, t, inW, bufio.NewReader(outR)}
 	t.Cleanup(func() {
@@ -130,19 +125,21 @@ func contained(t *testing.T, runtime string) {
 	}
 	r := start(t, runtime, sandbox.Profile{Write: []string{work}}, func(c *sandbox.Command) { c.User = asuser.UID })
 	for attack, test := range map[string]struct{ command, want string }{
-		"read outside":          {"cat " + secret, "No such file"},
-		"read shadow":           {"cat /etc/shadow", "No such file"},
-		"write to the system":   {"touch /usr/x", "Read-only file system"},
-		"write to the root":     {"touch /x", "Read-only file system"},
-		"execute what it wrote": {"cp /bin/true " + work + "/t; " + work + "/t", "Permission denied"},
-		"execute from /tmp":     {"cp /bin/true /tmp/t; /tmp/t", "Permission denied"},
-		"unshare":               {"unshare -U true", "not permitted"},
-		"mount":                 {"mount -t tmpfs x /tmp", "denied|not permitted|must be superuser"},
-		"other processes":       {"ls /proc | grep -c '^[0-9]' | awk '{print ($1 < 10) ? \"few\" : \"many\"}'", "few"},
-		"host's network":        {"cat /proc/net/dev | grep -c : ", "1"},
-		"change the host name":  {"hostname evil", "not permitted|must be root"},
-		"kernel settings":       {"echo x > /proc/sys/kernel/core_pattern", "Read-only|denied"},
-		"environment":           {"env | grep -c SECRET", "0"},
+		"read outside":              {"cat " + secret, "No such file"},
+		"read shadow":               {"cat /etc/shadow", "No such file"},
+		"write to the system":       {"touch /usr/x", "Read-only file system|Permission denied"},
+		"write to the root":         {"touch /x", "Read-only file system|Permission denied"},
+		"execute what it wrote":     {"cp /bin/true " + work + "/t; " + work + "/t", "Permission denied"},
+		"execute from /tmp":         {"cp /bin/true /tmp/t; /tmp/t", "Permission denied"},
+		"unshare":                   {"unshare -U true", "not permitted"},
+		"mount":                     {"mount -t tmpfs x /tmp", "denied|not permitted|must be superuser"},
+		"other processes":           {"ls /proc | grep -c '^[0-9]' | awk '{print ($1 < 10) ? \"few\" : \"many\"}'", "few"},
+		"host's network":            {"cat /proc/net/dev | grep -c : ", "1"},
+		"change the host name":      {"hostname evil", "not permitted|must be root"},
+		"kernel settings":           {"echo x > /proc/sys/kernel/core_pattern", "Read-only|denied"},
+		"a call that is not listed": {"perl -e 'socket(S, 1, 1, 0) or print $!'", "not permitted"}, // AF_UNIX
+		"a call to do without":      {"perl -e 'syscall(435, 0, 0); print $!'", "not implemented"}, // clone3
+		"environment":               {"env | grep -c SECRET", "0"},
 	} {
 		got := r.run(test.command)
 		ok := false
@@ -227,6 +224,97 @@ func TestStartRefuses(t *testing.T) {
 			}
 			if left, _ := os.ReadDir(test.runtime.Dir); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+// Of two paths the narrower one counts, whichever way round.
+func TestOneFolderWithinAnother(t *testing.T) {
+	for _, runtime := range runtimes {
+		t.Run(runtime, func(t *testing.T) {
+			profile := sandbox.Profile{}
+			for _, names := range []*[]string{&profile.Read, &profile.Write} {
+				dir := asuser.Dir(t)
+				inner := filepath.Join(dir, "inner")
+				if err := os.Mkdir(inner, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				for _, name := range []string{dir, inner} {
+					if err := os.Chown(name, asuser.UID, asuser.UID); err != nil {
+						t.Skipf("reason: only root can give a folder away: %v", err)
+					}
+				}
+				*names = append(*names, dir)
+			}
+			profile.Read, profile.Write = append(profile.Read, profile.Write[0]+"/inner"), append(profile.Write, profile.Read[0]+"/inner")
+			r := start(t, runtime, profile, func(c *sandbox.Command) { c.User = asuser.UID })
+			for name, want := range map[string]string{
+				profile.Read[0]: "Read-only file system", profile.Read[0] + "/inner": "", profile.Write[0]: "", profile.Write[0] + "/inner": "Read-only file system",
+			} {
+				if got := r.run("touch " + name + "/x"); (want == "") != (got == "") || !strings.Contains(got, want) {
+					t.Errorf("%s: %q, want %q", name, got, want)
+				}
+			}
+		})
+	}
+}
+
+// A single file that is written is not executed, or the start is refused where the runtime
+// cannot see to that.
+func TestOneFileThatIsWritten(t *testing.T) {
+	for _, runtime := range runtimes {
+		t.Run(runtime, func(t *testing.T) {
+			program := installed(t, runtime)
+			dir := asuser.Dir(t)
+			name := asuser.Copy(t, dir, "/bin/true")
+			if os.Getuid() == 0 {
+				if err := os.Chown(name, asuser.UID, asuser.UID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			inR, inW := pipe(t)
+			outR, outW := pipe(t)
+			p, err := (&oci.Runtime{Path: program, Dir: asuser.Dir(t)}).Start(t.Context(), &sandbox.Command{
+				Path: "/bin/sh", Args: []string{"sh", "-c", "read line; " + name + " && echo ran || echo refused"}, Stdin: inR, Stdout: outW, User: asuser.UID,
+				Profile: sandbox.Profile{System: true, Write: []string{name}}, Allow: withoutLandlock,
+			})
+			_, _ = inW.Close(), outW.Close() // the line ends
+			if err != nil {
+				if !strings.Contains(err.Error(), name+" is mounted without") {
+					t.Error(err)
+				}
+				return
+			}
+			if line, err := bufio.NewReader(outR).ReadString('\n'); err != nil || line != "refused\n" {
+				t.Errorf("%q, %v", line, err)
+			}
+			if _, err := p.Wait(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// What somebody has mounted below a folder has the rights of the folder.
+func TestMountedBelow(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("reason: the files below are written to from a container of root's")
+	}
+	for _, runtime := range []string{"runc", "crun"} {
+		t.Run(runtime, func(t *testing.T) {
+			dir := asuser.Dir(t)
+			below := filepath.Join(dir, "below")
+			if err := os.Mkdir(below, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			program := behind(t, installed(t, runtime), "mount -t tmpfs -o mode=777 tmpfs "+below+" && cp /bin/true "+below)
+			r := startBy(t, program, sandbox.Profile{Read: []string{dir}}, nil)
+			if got := r.run("touch " + below + "/x"); !strings.Contains(got, "Read-only file system") {
+				t.Errorf("written: %q", got)
+			}
+			if got := r.run(below + "/true && echo ran"); strings.Contains(got, "ran") {
+				t.Errorf("executed: %q", got)
 			}
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -40,10 +41,11 @@ func (p *process) Wait() (*os.ProcessState, error) {
 	return p.cmd.ProcessState, p.fault
 }
 
-// Signal lets the runtime pass a signal on.
+// Signal lets the runtime pass a signal on. In the foreground gVisor's does not.
 func (p *process) Signal(sig os.Signal) error {
-	if sig == os.Kill {
-		_, err := p.ask(context.Background(), "kill", p.id, "KILL")
+	number, ok := sig.(syscall.Signal)
+	if ok && (number == syscall.SIGKILL || isGVisor(p.runtime)) {
+		_, err := p.ask(context.Background(), "kill", p.id, strconv.Itoa(int(number)))
 		return err
 	}
 	return p.cmd.Process.Signal(sig)

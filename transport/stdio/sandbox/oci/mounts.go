@@ -1,0 +1,115 @@
+//go:build linux
+
+package oci
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// bind shows a part of the host's file system. Of a folder what is taken away stands there
+// twice: for the mount itself, which every runtime knows, and for those below it (version 1.1
+// of the specification). Whether a runtime did either is looked at once the program runs.
+func bind(source, target string, options ...string) specs.Mount {
+	m := specs.Mount{Destination: target, Type: "bind", Source: source, Options: append([]string{"rbind", "nosuid", "nodev"}, options...)}
+	if info, err := os.Stat(source); err == nil && info.IsDir() {
+		for _, option := range m.Options {
+			if slices.Contains(restrictions, option) {
+				m.Options = append(m.Options, "r"+option)
+			}
+		}
+	}
+	return m
+}
+
+// restrictions are the options that take something away, as the kernel calls them.
+var restrictions = []string{"ro", "nosuid", "nodev", "noexec"}
+
+// checkMounts compares what is mounted inside with what was asked for: runtimes have dropped
+// options, and nothing else confines files here. What lies below a folder of the host's is
+// held to the options of the folder.
+func checkMounts(pid int, b *bundle) error {
+	raw, err := readSome(fmt.Sprintf("/proc/%d/mountinfo", pid))
+	if err != nil {
+		return fmt.Errorf("the mounts cannot be seen: %w", err)
+	}
+	return b.mounted(raw)
+}
+
+// mounted is [checkMounts] of what the kernel says.
+func (b *bundle) mounted(raw []byte) error {
+	seen := make(map[string]bool)
+	for line := range bytes.Lines(raw) {
+		at, options, err := mountOf(string(line))
+		if err != nil {
+			return err
+		}
+		seen[at] = true
+		for _, want := range b.wanted(at) {
+			if !slices.Contains(options, want) {
+				return fmt.Errorf("%s is mounted without %s", at, want)
+			}
+		}
+	}
+	for _, m := range b.spec.Mounts {
+		at := filepath.Clean(m.Destination)
+		if led, err := filepath.EvalSymlinks(at); err == nil && !seen[at] {
+			at = led // the root has links that the host has
+		}
+		if !seen[at] {
+			return fmt.Errorf("nothing is mounted at %s", at)
+		}
+	}
+	return nil
+}
+
+// wanted are the restrictions of what is mounted at a place.
+func (b *bundle) wanted(at string) []string {
+	if at == "/" {
+		return restrictions[:1]
+	}
+	var over *specs.Mount
+	for i := range b.spec.Mounts {
+		m := &b.spec.Mounts[i]
+		if (at == m.Destination || strings.HasPrefix(at, m.Destination+"/")) && (over == nil || len(m.Destination) > len(over.Destination)) {
+			over = m
+		}
+	}
+	if over == nil || over.Type != "bind" && over.Destination != at {
+		return nil // the runtime's own: devices, and what it hides of /proc
+	}
+	return slices.DeleteFunc(slices.Clone(restrictions), func(r string) bool { return !slices.Contains(over.Options, r) })
+}
+
+// mountOf reads a line of /proc/PID/mountinfo: the place and its options.
+func mountOf(line string) (at string, options []string, err error) {
+	const place, settings = 4, 5
+	fields := strings.Fields(line)
+	if len(fields) <= settings {
+		return "", nil, fmt.Errorf("a mount of %d fields", len(fields))
+	}
+	return unescape(fields[place]), strings.Split(fields[settings], ","), nil
+}
+
+// unescape reads the kernel's spelling of a path: blanks, line ends and backslashes are
+// numbers.
+func unescape(name string) string {
+	var b strings.Builder
+	for len(name) >= 4 {
+		if n, err := strconv.ParseUint(name[1:4], 8, 8); name[0] == '\\' && err == nil {
+			b.WriteByte(byte(n))
+			name = name[4:]
+			continue
+		}
+		b.WriteByte(name[0])
+		name = name[1:]
+	}
+	return b.String() + name
+}
