@@ -89,8 +89,8 @@ func (g *cgroup) make(h hierarchy, name string, l Limits) error {
 	if h.unified {
 		memory = "memory.max"
 		g.unified = dir
-		text, _ := os.ReadFile(filepath.Join(dir, "cgroup.controllers")) // empty: none is delegated
-		h.controllers = strings.Fields(string(text))
+		list, _ := text(filepath.Join(dir, "cgroup.controllers")) // empty: none is delegated
+		h.controllers = strings.Fields(list)
 	}
 	for _, s := range []struct {
 		controller, file string
@@ -140,8 +140,8 @@ func (g *cgroup) kill() {
 func (g *cgroup) members() []int {
 	var pids []int
 	for _, dir := range g.dirs {
-		text, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs")) // gone: nobody in it
-		for f := range strings.FieldsSeq(string(text)) {
+		list, _ := text(filepath.Join(dir, "cgroup.procs")) // gone: nobody in it
+		for f := range strings.FieldsSeq(list) {
 			if pid, err := strconv.Atoi(f); err == nil {
 				pids = append(pids, pid)
 			}
@@ -176,24 +176,24 @@ var known struct {
 
 // hierarchies are those that this process is in and sees.
 func hierarchies() ([]hierarchy, error) {
-	own, err := os.ReadFile("/proc/self/cgroup")
+	own, err := text("/proc/self/cgroup")
 	if err != nil {
 		return nil, err
 	}
 	known.Lock()
 	defer known.Unlock()
-	if known.own != string(own) || known.list == nil {
-		list, err := findHierarchies(string(own))
+	if known.own != own || known.list == nil {
+		list, err := findHierarchies(own)
 		if err != nil {
 			return nil, err
 		}
-		known.own, known.list = string(own), list
+		known.own, known.list = own, list
 	}
 	return known.list, nil
 }
 
 func findHierarchies(own string) ([]hierarchy, error) {
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	mounts, err := text("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +207,7 @@ func findHierarchies(own string) ([]hierarchy, error) {
 		if !h.unified {
 			h.controllers = strings.Split(fields[1], ",")
 		}
-		if h.dir = mountOf(string(mounts), h, fields[2]); h.dir != "" {
+		if h.dir = mountOf(mounts, h, fields[2]); h.dir != "" {
 			list = append(list, h)
 		}
 	}

@@ -5,6 +5,7 @@ package sandbox
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 	"unsafe"
 
@@ -51,7 +52,7 @@ func (p *plan) rlimits() {
 	p.Section(string(Rlimits))
 	for _, b := range p.bounds() {
 		limit := unix.Rlimit{Cur: b.value, Max: b.value}
-		p.Do(b.name, program.Prlimit, program.Number(0), program.Number(b.resource), program.At(memory(fmt.Sprint(b.value), &limit)), program.Number(0))
+		p.Do(b.name, program.Prlimit, program.Number(0), program.Number(b.resource), program.At(memory(strconv.FormatUint(b.value, 10), &limit)), program.Number(0))
 	}
 }
 
@@ -110,7 +111,7 @@ func (p *plan) landlock() error {
 	set := p.Do("ruleset", program.LandlockNew, program.At(memory(fmt.Sprintf("files %#x, net %#x, scope %#x", p.ruleset.Files, p.ruleset.Net, p.ruleset.Scope), &attr)),
 		program.Number(p.ruleset.AttrSize()), program.Number(0))
 	for _, r := range p.ruleset.Rules {
-		rule := memory(fmt.Sprintf("%#x", r.Access), &unix.LandlockPathBeneathAttr{Allowed_access: r.Access})
+		rule := memory("0x"+strconv.FormatUint(r.Access, 16), &unix.LandlockPathBeneathAttr{Allowed_access: r.Access})
 		at := p.lookAt(r.Path).Into(rule, int(unsafe.Offsetof(unix.LandlockPathBeneathAttr{}.Parent_fd)))
 		p.Do("allow "+r.Path, program.LandlockAdd, program.Result(set), program.Number(unix.LANDLOCK_RULE_PATH_BENEATH), program.At(rule), program.Number(0))
 		p.Do("close", program.Close, program.Result(at))

@@ -56,7 +56,6 @@ type plan struct {
 	without map[Control]error // what this plan leaves out, and why
 
 	flags     uintptr
-	met       bool // the child waits for the host at its start
 	trees     []tree
 	sockets   []*program.Op  // listeners in the network namespace, in the order of ports
 	ports     []uint16       // of the transparent ones
@@ -67,19 +66,44 @@ type plan struct {
 	specJump  *program.Op
 	coreSched *program.Op
 	oneByte   *program.Block
+	noLinks   *program.Block // how paths are opened
 }
 
 // newPlan compiles a command for a host, leaving out what cannot be had.
 func newPlan(c *Command, v *view, h host, d fds, without map[Control]error) (*plan, error) {
+	p, err := beginPlan(c, v, h, d, without)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.complete(d); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// beginPlan compiles what the child can do at once. It waits then, and the rest is
+// compiled while the kernel sets it up.
+func beginPlan(c *Command, v *view, h host, d fds, without map[Control]error) (*plan, error) {
 	p := &plan{
 		Program: &program.Program{}, command: c, host: h, view: v, without: without,
 		limits: c.Profile.Limits.withDefaults(), oneByte: program.Memory("byte", []byte{1}),
+		noLinks: memory("no links", &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}),
 	}
 	if err := p.check(); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	p.inject()
 	p.meet(d)
+	return p, nil
+}
+
+// complete compiles the rest.
+func (p *plan) complete(d fds) error {
+	if p.has(CgroupNamespace) {
+		// Its root is the group that the host has put the process in by now.
+		p.Section(string(CgroupNamespace))
+		p.Do("cgroup namespace", program.Unshare, program.Number(unix.CLONE_NEWCGROUP))
+	}
 	if p.has(MountNamespace) {
 		p.openSources()
 	}
@@ -91,7 +115,7 @@ func newPlan(c *Command, v *view, h host, d fds, without map[Control]error) (*pl
 	}
 	if p.has(NetNamespace) {
 		if err := p.network(d); err != nil {
-			return nil, fmt.Errorf("sandbox: %w", err)
+			return fmt.Errorf("sandbox: %w", err)
 		}
 	}
 	p.session()
@@ -101,17 +125,17 @@ func newPlan(c *Command, v *view, h host, d fds, without map[Control]error) (*pl
 	p.privileges()
 	if p.has(LandlockFiles) {
 		if err := p.landlock(); err != nil {
-			return nil, fmt.Errorf("sandbox: %w", err)
+			return fmt.Errorf("sandbox: %w", err)
 		}
 	}
 	p.signals()
 	if p.has(Seccomp) {
 		if err := p.seccomp(); err != nil {
-			return nil, fmt.Errorf("sandbox: %w", err)
+			return fmt.Errorf("sandbox: %w", err)
 		}
 	}
 	p.execute()
-	return p, nil
+	return nil
 }
 
 // has reports whether the plan puts a control in force.
@@ -160,24 +184,16 @@ func (p *plan) install(step string, code []unix.SockFilter, flags int) *program.
 	return p.Do(step, program.Seccomp, program.Number(unix.SECCOMP_SET_MODE_FILTER), program.Number(flags), program.At(block))
 }
 
-// meet lets go of what belongs to the host, and waits for what the host has to do before
-// the child changes itself: map its user, put it in a cgroup.
+// meet lets go of what belongs to the host, and waits until the host has done what comes
+// before the child changes itself: map its user, put it in a cgroup, compile the rest.
 func (p *plan) meet(d fds) {
 	if p.has(Descriptors) {
 		p.letGo(d)
 	}
-	if p.met = p.has(UserNamespace) || p.has(CgroupNamespace); p.met {
-		p.Section("")
-		p.await("wait for the host", d.child)
-	}
+	p.Section("")
+	p.await("wait for the host", d.child)
 	for _, ns := range namespaces {
-		switch {
-		case !p.has(ns.control):
-		case ns.control == CgroupNamespace:
-			// Its root is the group the process is in by then.
-			p.Section(string(CgroupNamespace))
-			p.Do("cgroup namespace", program.Unshare, program.Number(ns.flag))
-		default:
+		if p.has(ns.control) && ns.control != CgroupNamespace {
 			p.flags |= ns.flag
 		}
 	}

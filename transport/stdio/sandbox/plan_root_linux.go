@@ -70,8 +70,7 @@ func (p *plan) openTree(source, target string, dir bool, set uint64) {
 // lookAt finds a path that had no symbolic links when it was resolved, and must not have
 // got any since. A path that has is no lack of the machine's, which might be allowed.
 func (p *plan) lookAt(name string) *program.Op {
-	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
-	o := p.Do("look at "+name, program.Openat2, program.Number(unix.AT_FDCWD), program.Text(name), program.At(memory("no links", &how)), program.Number(unsafe.Sizeof(how)))
+	o := p.Do("look at "+name, program.Openat2, program.Number(unix.AT_FDCWD), program.Text(name), program.At(p.noLinks), program.Number(unsafe.Sizeof(unix.OpenHow{})))
 	o.Section = ""
 	return o
 }

@@ -3,13 +3,13 @@
 package sandbox
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -186,29 +186,29 @@ func (p *process) Kill(ctx context.Context) error {
 // inSession are the processes of a session, but for its first and for those that have
 // ended and wait for their parent.
 func inSession(first int) []int {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = dir.Close() }()
-	names, _ := dir.Readdirnames(-1) // what was read is what can be killed
 	var list []int
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil || pid == first {
-			continue
+	_ = each("/proc", func(name []byte) { // what is seen is what can be killed
+		pid := 0
+		for _, digit := range name {
+			if digit < '0' || digit > '9' {
+				return
+			}
+			pid = 10*pid + int(digit-'0')
+		}
+		if pid == first {
+			return
 		}
 		if session, err := unix.Getsid(pid); err != nil || session != first {
-			continue
+			return
 		}
-		stat, err := os.ReadFile("/proc/" + name + "/stat")
+		stat, err := text("/proc/" + strconv.Itoa(pid) + "/stat")
 		if err != nil {
-			continue
+			return
 		}
 		// The name, in parentheses, may contain anything.
-		if state := bytes.TrimSpace(stat[bytes.LastIndexByte(stat, ')')+1:]); len(state) > 0 && state[0] != 'Z' && state[0] != 'X' {
+		if state := strings.TrimSpace(stat[strings.LastIndexByte(stat, ')')+1:]); state != "" && state[0] != 'Z' && state[0] != 'X' {
 			list = append(list, pid)
 		}
-	}
+	})
 	return list
 }

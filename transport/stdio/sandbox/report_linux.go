@@ -13,7 +13,7 @@ import (
 )
 
 // finding says of one control what the plan did.
-func (p *plan) finding(c Control, run *program.Run, o *outside, groupErr error) Finding {
+func (p *plan) finding(c Control, run *program.Run, status map[string]string, groupErr error) Finding {
 	f := Finding{Control: c, Wanted: true, Required: required(p.command, c, p.without) && !slices.Contains(p.command.Allow, c)}
 	if err := p.without[c]; err != nil {
 		f.Detail, f.Remedy = err.Error(), remedy(c, err)
@@ -45,7 +45,7 @@ func (p *plan) finding(c Control, run *program.Run, o *outside, groupErr error) 
 	case Artifact:
 		f.Wanted, f.InForce = p.command.Program != nil, p.command.Program != nil
 	case Speculation:
-		p.speculated(&f, run, o)
+		p.speculated(&f, run, status)
 	case CoreScheduling:
 		f.InForce = run.Result(p.coreSched) == 0
 		f.Detail = "hyper-threads: " + hyperThreads()
@@ -94,11 +94,8 @@ func (p *plan) egress(f *Finding) {
 
 // speculated says what became of the two kinds of speculation that a process can switch
 // off for itself.
-func (p *plan) speculated(f *Finding, run *program.Run, o *outside) {
-	store, jump := "unknown", "unknown"
-	if o != nil {
-		store, jump = o.status["Speculation_Store_Bypass"], o.status["SpeculationIndirectBranch"]
-	}
+func (p *plan) speculated(f *Finding, run *program.Run, status map[string]string) {
+	store, jump := cmp.Or(status["Speculation_Store_Bypass"], "unknown"), cmp.Or(status["SpeculationIndirectBranch"], "unknown")
 	safe := func(result int64, state string) bool {
 		return result == 0 || strings.Contains(state, "not vulnerable") || strings.Contains(state, "mitigated") || strings.Contains(state, "force disabled")
 	}

@@ -22,13 +22,14 @@ var gate = make(chan struct{}, 1)
 // A launching is a start under way: all that has to be undone if it fails.
 type launching struct {
 	plan    *plan
+	fds     fds
 	run     *program.Run
 	child   *os.Process
-	socket  *os.File // the host's end
+	socket  int // the host's end; -1 if there is none, as with the others
 	group   *cgroup
-	release func()   // of the thread that cloned
-	theirs  *os.File // the child's end
-	null    *os.File
+	release func() // of the thread that cloned
+	theirs  int    // the child's end
+	null    int
 	network Network
 	// dumpable is what the host was: a child that changes its user makes the memory that
 	// it shares with the host undumpable, so that nobody attaches to it meanwhile.
@@ -47,7 +48,7 @@ func launch(ctx context.Context, c *Command, v *view, h host, without map[Contro
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	l := &launching{release: program.Hold()}
+	l := &launching{release: program.Hold(), socket: -1, theirs: -1, null: -1}
 	if err := l.prepare(c, v, h, without); err != nil {
 		l.undo()
 		return nil, err
@@ -73,21 +74,23 @@ func (l *launching) prepare(c *Command, v *view, h host, without map[Control]err
 	if err != nil {
 		return fmt.Errorf("sandbox: socket to the child: %w", err)
 	}
-	l.socket, l.theirs = os.NewFile(uintptr(ends[0]), "sandbox child"), os.NewFile(uintptr(ends[1]), "sandbox host")
-	if l.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
-		return fmt.Errorf("sandbox: %w", err)
+	l.socket, l.theirs = ends[0], ends[1]
+	if c.Stdin == nil || c.Stdout == nil || c.Stderr == nil {
+		if l.null, err = openAt(os.DevNull, unix.O_RDWR); err != nil {
+			return fmt.Errorf("sandbox: %w", err)
+		}
 	}
 	number := func(f *os.File) int {
 		if f == nil {
-			f = l.null
+			return l.null
 		}
 		return int(f.Fd())
 	}
-	d := fds{stdin: number(c.Stdin), stdout: number(c.Stdout), stderr: number(c.Stderr), program: -1, child: ends[1]}
+	l.fds = fds{stdin: number(c.Stdin), stdout: number(c.Stdout), stderr: number(c.Stderr), program: -1, child: l.theirs}
 	if c.Program != nil {
-		d.program = number(c.Program)
+		l.fds.program = number(c.Program)
 	}
-	if l.plan, err = newPlan(c, v, h, d, without); err != nil {
+	if l.plan, err = beginPlan(c, v, h, l.fds, without); err != nil {
 		return err
 	}
 	if l.dumpable, err = unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil {
@@ -100,7 +103,7 @@ func (l *launching) prepare(c *Command, v *view, h host, without map[Control]err
 func (l *launching) clone() error {
 	run, err := l.plan.host.start(l.plan.Program, l.plan.flags)
 	l.run = run
-	_ = l.theirs.Close()
+	l.theirs = shut(l.theirs)
 	if err != nil {
 		return cloneError(l.plan, err)
 	}
@@ -164,35 +167,21 @@ const (
 	ready   // everything is
 )
 
-// converse takes the child to its exec: it maps its user, receives its sockets, looks at
-// it, and lets it go.
+// converse takes the child to its exec: it prepares it, receives its sockets, looks at it,
+// and lets it go.
 func (l *launching) converse(ctx context.Context) (*Report, error) {
 	// Whatever it waits for, a child that is killed ends the conversation.
 	stop := context.AfterFunc(ctx, func() { _ = l.child.Kill() })
 	defer stop()
-	if l.plan.has(UserNamespace) {
-		if err := l.mapUser(); err != nil {
-			return nil, l.because(ctx, &lostError{control: UserNamespace, err: err})
-		}
-	}
-	var groupErr error
-	l.group, groupErr = newCgroup(l.plan.limits)
-	if groupErr == nil {
-		groupErr = l.group.add(l.run.PID)
-	}
-	if l.plan.met {
-		if err := l.tell(); err != nil {
-			return nil, l.because(ctx, err)
-		}
+	group, groupErr, err := l.prompt(ctx)
+	if err != nil {
+		return nil, err
 	}
 	want := len(l.plan.sockets)
 	if l.plan.notify() {
 		want++
 	}
-	o := lookAt("/proc/" + strconv.Itoa(l.run.PID))
-	o.host = lookAt("/proc/thread-self")
-	o.host.gather()
-	_ = o.host.readStatus() // asked for again where it matters
+	w := l.plan.witness(l.run.PID, group)
 	var files []*os.File
 	for reached := begun; reached < ready; {
 		more, err := l.hear()
@@ -205,7 +194,7 @@ func (l *launching) converse(ctx context.Context) (*Report, error) {
 			continue
 		}
 		if reached++; reached == settled {
-			o.gather("mountinfo", "limits", "cgroup")
+			w.settled()
 		}
 	}
 	if len(files) != want {
@@ -215,8 +204,7 @@ func (l *launching) converse(ctx context.Context) (*Report, error) {
 	if err := l.serve(files); err != nil {
 		return nil, err
 	}
-	report, err := l.plan.report(l.run, o, l.group, groupErr)
-	if err != nil {
+	if err := w.ready(); err != nil {
 		if ctx.Err() != nil { // a child that was killed meanwhile shows nothing
 			return nil, fmt.Errorf("sandbox: start: %w", ctx.Err())
 		}
@@ -225,6 +213,7 @@ func (l *launching) converse(ctx context.Context) (*Report, error) {
 	if err := l.tell(); err != nil {
 		return nil, l.because(ctx, err)
 	}
+	report := l.plan.report(l.run, w, groupErr) // while the child is on its way
 	if _, err := l.hear(); !errors.Is(err, io.EOF) || l.run.Failure() != nil {
 		return nil, l.because(ctx, err)
 	}
@@ -232,6 +221,44 @@ func (l *launching) converse(ctx context.Context) (*Report, error) {
 		return nil, fmt.Errorf("sandbox: start: %w", ctx.Err())
 	}
 	return report, nil
+}
+
+// prompt gives the child its user and the rest of its program, lets it go on, and puts it
+// into groups. The second error says why it is not in all of them.
+func (l *launching) prompt(ctx context.Context) (group *cgroup, groupErr, err error) {
+	if l.plan.has(UserNamespace) {
+		if err := l.mapUser(); err != nil {
+			return nil, nil, l.because(ctx, &lostError{control: UserNamespace, err: err})
+		}
+	}
+	early := l.plan.has(CgroupNamespace) // its root is the child's group
+	if early {
+		group, groupErr = l.join()
+	}
+	if err := l.plan.complete(l.fds); err != nil {
+		return nil, nil, err
+	}
+	if err := l.run.Extend(); err != nil {
+		return nil, nil, fmt.Errorf("sandbox: %w", err)
+	}
+	if err := l.tell(); err != nil {
+		return nil, nil, l.because(ctx, err)
+	}
+	if !early {
+		group, groupErr = l.join()
+	}
+	return group, groupErr, nil
+}
+
+// join puts the child into groups of its own. The error says why it is not in all of them.
+func (l *launching) join() (in *cgroup, err error) {
+	if l.group, err = newCgroup(l.plan.limits); err != nil {
+		return nil, err
+	}
+	if err := l.group.add(l.run.PID); err != nil {
+		return nil, err
+	}
+	return l.group, nil
 }
 
 // mapUser gives the child's namespace one user: the host's own, or the one to become.
@@ -258,22 +285,9 @@ func explainMap(err error) error {
 	return err
 }
 
-// put writes a file of the kernel's in one call.
-func put(path, text string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	return err
-}
-
 // tell lets the child go on.
 func (l *launching) tell() error {
-	return ignoringEINTR(func() error { return unix.Send(int(l.socket.Fd()), []byte{1}, unix.MSG_NOSIGNAL) })
+	return ignoringEINTR(func() error { return unix.Send(l.socket, []byte{1}, unix.MSG_NOSIGNAL) })
 }
 
 // hear waits for the child's next message and the descriptors in it. The error is io.EOF
@@ -285,7 +299,7 @@ func (l *launching) hear() ([]*os.File, error) {
 		oob     = make([]byte, unix.CmsgSpace(4*(maxPorts+4)))
 	)
 	err := ignoringEINTR(func() (err error) {
-		n, oobn, _, _, err = unix.Recvmsg(int(l.socket.Fd()), body[:], oob, unix.MSG_CMSG_CLOEXEC)
+		n, oobn, _, _, err = unix.Recvmsg(l.socket, body[:], oob, unix.MSG_CMSG_CLOEXEC)
 		return err
 	})
 	if err != nil {
@@ -352,11 +366,15 @@ func (l *launching) finish() {
 			_ = unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(l.dumpable), 0, 0, 0)
 		}
 	}
-	for _, f := range []*os.File{l.socket, l.theirs, l.null} {
-		if f != nil {
-			_ = f.Close()
-		}
+	l.socket, l.theirs, l.null = shut(l.socket), shut(l.theirs), shut(l.null)
+}
+
+// shut closes a descriptor, if there is one, and leaves none.
+func shut(fd int) int {
+	if fd >= 0 {
+		_ = unix.Close(fd)
 	}
+	return -1
 }
 
 func closeAll(files []*os.File) {

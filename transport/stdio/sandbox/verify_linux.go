@@ -23,47 +23,19 @@ type outside struct {
 	dir    string
 	status map[string]string
 	host   *outside // of a child: the thread that cloned it
-	// early is what was read as soon as it was final, while the child went on with the rest.
-	early map[string]string
 }
 
 func lookAt(dir string) *outside {
-	return &outside{dir: dir, early: map[string]string{}}
-}
-
-// gather reads files and links before they are asked for. What cannot be read is read
-// again then, for the error.
-func (o *outside) gather(files ...string) {
-	for _, name := range files {
-		if text, err := o.read(name); err == nil {
-			o.early[name] = text
-		}
-	}
-	for _, ns := range namespaces {
-		if to, err := o.link("ns/" + ns.file); err == nil {
-			o.early["ns/"+ns.file] = to
-		}
-	}
+	return &outside{dir: dir}
 }
 
 func (o *outside) read(name string) (string, error) {
-	if text, ok := o.early[name]; ok {
-		return text, nil
-	}
-	text, err := os.ReadFile(o.dir + "/" + name)
-	return string(text), err
-}
-
-func (o *outside) link(name string) (string, error) {
-	if to, ok := o.early[name]; ok {
-		return to, nil
-	}
-	return os.Readlink(o.dir + "/" + name)
+	return text(o.dir + "/" + name)
 }
 
 func (o *outside) readStatus() error {
 	text, err := o.read("status")
-	o.status = map[string]string{}
+	o.status = make(map[string]string, 64)
 	for l := range strings.Lines(text) {
 		name, value, _ := strings.Cut(l, ":")
 		o.status[name] = strings.TrimSpace(value)
@@ -71,28 +43,85 @@ func (o *outside) readStatus() error {
 	return err
 }
 
-// checks are how each control is seen, as an error if it is not.
-func (p *plan) checks(o *outside, g *cgroup) map[Control]func() error {
-	checks := map[Control]func() error{
-		NoNewPrivs:   func() error { return o.equals("NoNewPrivs", "1") },
-		Seccomp:      o.seeFilter,
-		Capabilities: func() error { return p.seeCapabilities(o) },
-		Rlimits:      func() error { return p.seeLimits(o) },
-		Descriptors:  func() error { return p.seeDescriptors(o) },
-		Cgroup:       func() error { return g.see(o) },
+// A witness looks at a child from outside while it becomes what it is to be.
+type witness struct {
+	plan  *plan
+	child *outside
+	group *cgroup // that the child was put into
+	// seen are the controls that were seen in force; nil if this host sees no /proc.
+	seen map[Control]bool
+	err  error // the first that was in force and not seen
+}
+
+func (p *plan) witness(pid int, g *cgroup) *witness {
+	w := &witness{plan: p, child: lookAt("/proc/" + strconv.Itoa(pid)), group: g}
+	w.child.host = lookAt("/proc/thread-self")
+	if w.child.host.readStatus() == nil {
+		w.seen = make(map[Control]bool, len(everything))
 	}
+	return w
+}
+
+// settled looks at what does not change any more once namespaces, mounts, limits and
+// groups are as they will be, while the child goes on.
+func (w *witness) settled() {
+	if w.seen == nil {
+		return
+	}
+	o := w.child
+	w.look(Rlimits, func() error { return w.plan.seeLimits(o) })
 	for _, ns := range namespaces {
-		checks[ns.control] = func() error { return o.differs(ns.file) }
+		w.look(ns.control, func() error { return o.differs(ns.file) })
 	}
-	alone := checks[MountNamespace]
-	checks[MountNamespace] = func() error { return errors.Join(alone(), o.seeMount("/", "tmpfs")) }
-	checks[Proc] = func() error { return o.seeMount("/proc", "proc") }
-	checks[Tree] = checks[PIDNamespace]
-	checks[Egress] = checks[NetNamespace]
-	if !p.has(NetNamespace) {
-		checks[Egress] = checks[Seccomp]
+	if w.plan.has(MountNamespace) {
+		mounts, err := o.read("mountinfo")
+		w.look(MountNamespace, func() error { return errors.Join(err, seeMount(mounts, "/", "tmpfs")) })
+		w.look(Proc, func() error { return errors.Join(err, seeMount(mounts, "/proc", "proc")) })
 	}
-	return checks
+	if w.group != nil {
+		w.look(Cgroup, func() error { return w.group.see(o) })
+	}
+}
+
+// ready looks at the rest. The error wraps errMismatch if what was seen contradicts what
+// was done.
+func (w *witness) ready() error {
+	if w.seen == nil {
+		return nil
+	}
+	o := w.child
+	if err := o.readStatus(); err != nil {
+		return fmt.Errorf("sandbox: look at the child: %w", err)
+	}
+	w.look(NoNewPrivs, func() error { return o.equals("NoNewPrivs", "1") })
+	w.look(Seccomp, o.seeFilter)
+	w.look(Capabilities, func() error { return w.plan.seeCapabilities(o) })
+	w.look(Descriptors, func() error { return w.plan.seeDescriptors(o) })
+	return w.err
+}
+
+func (w *witness) look(c Control, see func() error) {
+	if w.err != nil || !w.plan.has(c) {
+		return
+	}
+	if err := see(); err != nil {
+		w.err = fmt.Errorf("sandbox: %s: %w: %w", c, errMismatch, err)
+		return
+	}
+	w.seen[c] = true
+}
+
+// saw reports whether a control, or the one that enforces it, was seen.
+func (w *witness) saw(c Control) bool {
+	switch {
+	case c == Tree:
+		c = PIDNamespace
+	case c == Egress && w.plan.has(NetNamespace):
+		c = NetNamespace
+	case c == Egress:
+		c = Seccomp
+	}
+	return w.seen[c]
 }
 
 func (o *outside) equals(name, want string) error {
@@ -112,11 +141,6 @@ func (o *outside) seeFilter() error {
 	if !counted {
 		return nil
 	}
-	if o.host.status == nil {
-		if err := o.host.readStatus(); err != nil {
-			return err
-		}
-	}
 	own := o.host.status["Seccomp_filters"]
 	before, err := strconv.Atoi(own)
 	after, bad := strconv.Atoi(its)
@@ -128,11 +152,11 @@ func (o *outside) seeFilter() error {
 
 // differs compares a namespace with the host's.
 func (o *outside) differs(file string) error {
-	own, err := o.host.link("ns/" + file)
+	own, err := os.Readlink(o.host.dir + "/ns/" + file)
 	if err != nil {
 		return err
 	}
-	its, err := o.link("ns/" + file)
+	its, err := os.Readlink(o.dir + "/ns/" + file)
 	if err != nil {
 		return err
 	}
@@ -143,11 +167,7 @@ func (o *outside) differs(file string) error {
 }
 
 // seeMount looks for a read-only mount of a kind.
-func (o *outside) seeMount(at, want string) error {
-	mounts, err := o.read("mountinfo")
-	if err != nil {
-		return err
-	}
+func seeMount(mounts, at, want string) error {
 	for l := range strings.Lines(mounts) {
 		before, after, _ := strings.Cut(l, " - ")
 		where, kind := strings.Fields(before), strings.Fields(after)
@@ -210,12 +230,12 @@ func (p *plan) seeLimits(o *outside) error {
 
 // seeDescriptors counts: its three, the socket to the host, the program.
 func (p *plan) seeDescriptors(o *outside) error {
-	dir, err := os.Open(o.dir + "/fd")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = dir.Close() }()
-	names, err := dir.Readdirnames(-1)
+	var open []string
+	err := each(o.dir+"/fd", func(name []byte) {
+		if name[0] != '.' {
+			open = append(open, string(name))
+		}
+	})
 	if err != nil {
 		return err
 	}
@@ -223,9 +243,9 @@ func (p *plan) seeDescriptors(o *outside) error {
 	if p.command.Program != nil {
 		want = append(want, "4")
 	}
-	slices.Sort(names)
-	if !slices.Equal(names, want) {
-		return fmt.Errorf("it has the descriptors %v, not %v", names, want)
+	slices.Sort(open)
+	if !slices.Equal(open, want) {
+		return fmt.Errorf("it has the descriptors %v, not %v", open, want)
 	}
 	return nil
 }
@@ -246,34 +266,22 @@ func (g *cgroup) see(o *outside) error {
 	return nil
 }
 
-// report looks at the child. The error wraps errMismatch if what is seen contradicts what
-// was done.
-func (p *plan) report(run *program.Run, o *outside, g *cgroup, groupErr error) (*Report, error) {
-	if err := o.readStatus(); err != nil {
-		if own := o.host.readStatus(); own == nil {
-			return nil, fmt.Errorf("sandbox: look at the child: %w", err)
-		}
-		o = nil
-	}
+// report says of each control what was done and whether it was seen.
+func (p *plan) report(run *program.Run, w *witness, groupErr error) *Report {
 	r := &Report{Schema: 1, Tier: p.tier(), Mechanism: "direct", Kernel: p.host.kernel, Arch: p.host.arch, LandlockABI: p.host.abi}
 	if p.has(Seccomp) {
 		r.Filter = p.filter.digest
 	}
-	checks := p.checks(o, g)
+	r.Controls = make([]Finding, 0, len(everything))
 	for _, control := range everything {
-		f := p.finding(control, run, o, groupErr)
-		switch see := checks[control]; {
-		case o == nil && f.InForce && !f.Verified:
+		f := p.finding(control, run, w.child.status, groupErr)
+		f.Verified = f.Verified || f.InForce && w.saw(control)
+		if w.seen == nil && f.InForce && !f.Verified {
 			f.Detail, f.Remedy = "not looked at from outside: this process sees no /proc", "mount /proc"
-		case f.InForce && see != nil:
-			if err := see(); err != nil {
-				return nil, fmt.Errorf("sandbox: %s: %w: %w", control, errMismatch, err)
-			}
-			f.Verified = true
 		}
 		r.Controls = append(r.Controls, f)
 	}
-	return r, nil
+	return r
 }
 
 func (p *plan) tier() Tier {

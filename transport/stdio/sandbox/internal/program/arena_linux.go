@@ -4,6 +4,7 @@ package program
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"sync/atomic"
@@ -22,100 +23,126 @@ const (
 	opWords  = 12
 	opSize   = opWords * word
 	opResult = 11 * word
-	// The two words where the child says what went wrong: the call's address and result.
-	statusSize = 2 * word
 	// stackSize is the child's stack, which nothing uses.
 	stackSize = 4096
-	maxArena  = 64 << 20
+	// Behind it stand two words where the child says what went wrong, the call's address
+	// and result, and then the calls.
+	statusAt = stackSize
+	callsAt  = statusAt + 2*word
+	maxBytes = 64 << 20
 )
 
-// arena is the memory of one run: status, calls, blocks, stack. It belongs to the
-// kernel's idea of this process only; the Go runtime does not look into it.
+// arena is the memory of one run: stack, status, calls, and blocks for them. It belongs to
+// the kernel's idea of this process only; the Go runtime does not look into it.
 type arena struct {
 	program *Program
 	memory  []byte
 	base    uint64
-	calls   map[*Op]int    // where each stands
-	blocks  map[*Block]int // where each stands
+	blocks  [][]byte
+	loaded  int // calls
 }
 
-// load lays a program out.
+// where is the place of a call.
+func where(op *Op) int {
+	return callsAt + op.index*opSize
+}
+
+// load lays a program out, with room for all the calls that there may be: only what is
+// used takes memory.
 func (p *Program) load() (*arena, error) {
-	if err := p.check(); err != nil {
+	if p.loaded {
+		return nil, errors.New("a program runs once")
+	}
+	p.loaded = true
+	a := &arena{program: p}
+	var err error
+	if a.memory, err = pages(callsAt+(maxOps+1)*opSize, 0); err != nil {
 		return nil, err
 	}
-	a := &arena{program: p, calls: make(map[*Op]int, len(p.ops)), blocks: map[*Block]int{}}
-	size := statusSize
-	for _, op := range p.ops {
-		a.calls[op] = size
-		size += opSize
+	a.base = address(a.memory)
+	if err := a.extend(); err != nil {
+		a.close()
+		return nil, err
 	}
-	size += opSize // the end
-	blocks := p.blocks()
-	for _, b := range blocks {
-		a.blocks[b] = size
-		size += (len(b.data) + 15) &^ 15
-	}
-	size += stackSize
-	if size > maxArena {
-		return nil, fmt.Errorf("arguments and environment of %d bytes: at most %d", size, maxArena)
-	}
-	var err error
-	a.memory, err = unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS|unix.MAP_POPULATE)
-	if err != nil {
-		return nil, fmt.Errorf("memory for the program: %w", err)
-	}
-	a.base = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(a.memory)))) //nolint:gosec // its address is what the kernel needs
-	for _, b := range blocks {
-		copy(a.memory[a.blocks[b]:], b.data)
-		for _, pt := range b.points {
-			a.put(a.blocks[b]+pt.offset, a.base+uint64(a.blocks[pt.to])) //nolint:gosec // below maxArena
-		}
-	}
-	for _, op := range p.ops {
-		a.write(op)
-	}
-	a.put(a.end(), uint64(ExitGroup.Number))
-	a.put(a.end()+word, exitCode)
 	return a, nil
 }
 
-// blocks are all that the program refers to, each once.
-func (p *Program) blocks() []*Block {
-	var list []*Block
-	seen := map[*Block]bool{}
-	var add func(*Block)
-	add = func(b *Block) {
-		if b == nil || seen[b] {
-			return
+// extend lays out the calls that the program has got since.
+func (a *arena) extend() error {
+	p := a.program
+	if err := p.check(a.loaded); err != nil {
+		return err
+	}
+	added := p.ops[a.loaded:]
+	blocks, err := p.blocks(added)
+	if err != nil {
+		return err
+	}
+	size := 0
+	for _, b := range blocks {
+		size += b.room()
+	}
+	if size > maxBytes {
+		return fmt.Errorf("arguments and environment of %d bytes: at most %d", size, maxBytes)
+	}
+	if size > 0 {
+		memory, err := pages(size, unix.MAP_POPULATE)
+		if err != nil {
+			return err
 		}
-		seen[b] = true
-		list = append(list, b)
+		a.blocks = append(a.blocks, memory)
+		for _, b := range blocks {
+			b.place = memory[:b.size():b.size()]
+			memory = memory[b.room():]
+		}
+	}
+	for _, b := range blocks {
+		copy(b.place, b.string) // and a zero byte, or
+		copy(b.place, b.data)
 		for _, pt := range b.points {
-			add(pt.to)
+			binary.NativeEndian.PutUint64(b.place[pt.offset:], address(pt.to.place))
 		}
 	}
-	for _, op := range p.ops {
-		for _, arg := range op.Args {
-			add(arg.block)
-		}
-		add(op.patch.block)
+	for _, op := range added {
+		a.write(op)
 	}
-	return list
+	a.loaded = len(p.ops)
+	end := callsAt + a.loaded*opSize
+	a.put(end, uint64(ExitGroup.Number))
+	a.put(end+word, exitCode)
+	return nil
+}
+
+// pages are memory that a child sees as this process does.
+func pages(size, flags int) ([]byte, error) {
+	kind := unix.MAP_PRIVATE
+	if memory == 0 { // copied for the child otherwise
+		kind = unix.MAP_SHARED
+	}
+	m, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANONYMOUS|unix.MAP_NORESERVE|kind|flags)
+	if err != nil {
+		return nil, fmt.Errorf("memory for the program: %w", err)
+	}
+	return m, nil
+}
+
+// address is where memory is, for the kernel.
+func address(memory []byte) uint64 {
+	return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(memory)))) //nolint:gosec // outside of the runtime's
 }
 
 func (a *arena) write(op *Op) {
-	at := a.calls[op]
+	at := where(op)
 	a.put(at, uint64(op.Call.Number))
 	var earlier uint64
-	for i, arg := range op.Args {
+	for i, arg := range op.arguments() {
 		v := arg.number
 		switch {
 		case arg.op != nil:
 			earlier |= 1 << i
-			v = a.base + uint64(a.calls[arg.op]+opResult) //nolint:gosec // below maxArena
+			v = a.base + uint64(where(arg.op)+opResult) //nolint:gosec // at most maxOps
 		case arg.block != nil:
-			v = a.base + uint64(a.blocks[arg.block]) //nolint:gosec // below maxArena
+			v = address(arg.block.place)
 		}
 		a.put(at+word*(1+i), v)
 	}
@@ -123,17 +150,12 @@ func (a *arena) write(op *Op) {
 	a.put(at+8*word, uint64(op.mode))
 	a.put(at+9*word, uint64(op.want)) //nolint:gosec // a result as the kernel returns it
 	if b := op.patch.block; b != nil {
-		a.put(at+10*word, a.base+uint64(a.blocks[b]+op.patch.offset)) //nolint:gosec // below maxArena
+		a.put(at+10*word, address(b.place[op.patch.offset:]))
 	}
 }
 
 func (a *arena) put(offset int, v uint64) {
 	binary.NativeEndian.PutUint64(a.memory[offset:], v)
-}
-
-// end is where the call stands that ends a program which has run out.
-func (a *arena) end() int {
-	return statusSize + len(a.program.ops)*opSize
 }
 
 func (a *arena) address(offset int) uintptr {
@@ -142,13 +164,13 @@ func (a *arena) address(offset int) uintptr {
 
 // failure is the call that ended the child, if one did.
 func (a *arena) failure() error {
-	at := a.word(0)
+	at := a.word(statusAt)
 	if at == 0 {
 		return nil
 	}
-	i := (int(at-a.base) - statusSize) / opSize //nolint:gosec // an address within the arena
-	result := int64(a.word(word))               //nolint:gosec // a result as the kernel returns it
-	if i < 0 || i >= len(a.program.ops) {
+	i := (int(at-a.base) - callsAt) / opSize //nolint:gosec // an address within the arena
+	result := int64(a.word(statusAt + word)) //nolint:gosec // a result as the kernel returns it
+	if i < 0 || i >= a.loaded {
 		return fmt.Errorf("the child reports a failure at no step: %#x, %d", at-a.base, result)
 	}
 	op := a.program.ops[i]
@@ -165,10 +187,10 @@ func (a *arena) word(offset int) uint64 {
 }
 
 func (a *arena) close() {
-	if a.memory != nil {
-		_ = unix.Munmap(a.memory)
-		a.memory = nil
+	for _, m := range append(a.blocks, a.memory) {
+		_ = unix.Munmap(m)
 	}
+	a.blocks, a.memory = nil, nil
 }
 
 const exitCode = 126

@@ -23,7 +23,7 @@ func Number[T ~int | ~int32 | ~int64 | ~uint16 | ~uint32 | ~uint64 | ~uintptr](n
 
 // Text is the address of a string, ended by a zero byte.
 func Text(s string) Arg {
-	return Arg{block: &Block{data: append([]byte(s), 0), text: true}}
+	return Arg{block: &Block{string: s, text: true}}
 }
 
 // At is the address of a block; nil is address 0.
@@ -50,12 +50,30 @@ func (a Arg) String() string {
 	return fmt.Sprint(a.number)
 }
 
-// A Block is memory that calls read or write.
+// A Block is memory that calls of one program read or write.
 type Block struct {
 	data   []byte
-	show   func() string
-	text   bool // a string: one zero byte, at the end
+	string string // of a text, instead of data: a zero byte follows it
+	text   bool
+	show   string
+	list   []string // to show instead, if it is not nil
 	points []point
+
+	owner *Program // that it was laid out for
+	place []byte   // where, in the memory of the run
+}
+
+// size is what the block takes in memory.
+func (b *Block) size() int {
+	if b.text {
+		return len(b.string) + 1
+	}
+	return len(b.data)
+}
+
+// room is the size, with what keeps the next one aligned.
+func (b *Block) room() int {
+	return (b.size() + 15) &^ 15
 }
 
 // point is a place in a block that holds another block's address.
@@ -67,7 +85,7 @@ type point struct {
 // Memory is a block that starts as a copy of data; show is what a printed program says
 // for it.
 func Memory(show string, data []byte) *Block {
-	return &Block{data: append([]byte(nil), data...), show: func() string { return show }}
+	return &Block{data: slices.Clone(data), show: show}
 }
 
 // Point puts the address of another block at an offset.
@@ -83,21 +101,21 @@ func Strings(list []string, names bool) *Block {
 	for i, s := range list {
 		b.Point(i*word, Text(s).block)
 	}
-	b.show = func() string {
-		shown := slices.Clone(list)
-		for i := range shown {
-			if names {
-				shown[i], _, _ = strings.Cut(shown[i], "=")
-			}
+	b.list = slices.Clone(list)
+	if names {
+		for i := range b.list {
+			b.list[i], _, _ = strings.Cut(b.list[i], "=")
 		}
-		return fmt.Sprintf("%q", shown)
 	}
 	return b
 }
 
 func (b *Block) String() string {
-	if b.text {
-		return strconv.Quote(string(b.data[:len(b.data)-1]))
+	switch {
+	case b.text:
+		return strconv.Quote(b.string)
+	case b.list != nil:
+		return fmt.Sprintf("%q", b.list)
 	}
-	return b.show()
+	return b.show
 }

@@ -3,7 +3,6 @@
 package program
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,10 +12,13 @@ import (
 // maxOps bounds a program: a profile is written by people, but sometimes by programs.
 const maxOps = 16384
 
-// A Program is a list of system calls. It is written by one goroutine.
+// A Program is a list of system calls. It is written by one goroutine, and runs once. It
+// may get more calls while it runs, see [Run.Extend].
 type Program struct {
 	ops     []*Op
+	slab    []Op // the next ones: there are some hundred, each small
 	section string
+	loaded  bool
 }
 
 // An Op is one call of a program.
@@ -24,11 +26,17 @@ type Op struct {
 	Section string // what the call is for
 	Step    string // names the call in errors
 	Call    Call
-	Args    []Arg
 
+	args  [maxArgs]Arg
+	count int // of args
 	mode  mode
 	want  int64
 	patch patch
+	index int // in its program
+}
+
+func (o *Op) arguments() []Arg {
+	return o.args[:min(o.count, maxArgs)]
 }
 
 type mode uint64
@@ -52,7 +60,14 @@ func (p *Program) Section(name string) {
 
 // Do adds a call. A call that fails ends the child.
 func (p *Program) Do(step string, c Call, args ...Arg) *Op {
-	op := &Op{Section: p.section, Step: step, Call: c, Args: args}
+	if len(p.slab) == 0 {
+		p.slab = make([]Op, 64)
+	}
+	op := &p.slab[0]
+	p.slab = p.slab[1:]
+	op.Section, op.Step, op.Call, op.index = p.section, step, c, len(p.ops)
+	op.count = len(args)
+	copy(op.args[:], args)
 	p.ops = append(p.ops, op)
 	return op
 }
@@ -90,8 +105,8 @@ func (p *Program) Explain() string {
 			section = op.Section
 			fmt.Fprintf(&b, "[%s]\n", section)
 		}
-		args := make([]string, 0, len(op.Args))
-		for _, a := range op.Args {
+		args := make([]string, 0, maxArgs)
+		for _, a := range op.arguments() {
 			args = append(args, a.String())
 		}
 		fmt.Fprintf(&b, "  %s: %s(%s)", op.Step, op.Call.Name, strings.Join(args, ", "))
@@ -131,29 +146,56 @@ func (e *StepError) Unwrap() error {
 	return e.Errno
 }
 
-func (p *Program) check() error {
-	if len(p.ops) == 0 || len(p.ops) > maxOps {
-		return fmt.Errorf("a program of %d calls: at least 1, at most %d", len(p.ops), maxOps)
+// holds reports whether an op is one of this program's.
+func (p *Program) holds(o *Op) bool {
+	return o.index < len(p.ops) && p.ops[o.index] == o
+}
+
+// check looks at the calls from one on.
+func (p *Program) check(from int) error {
+	if len(p.ops) == from || len(p.ops) > maxOps {
+		return fmt.Errorf("a program of %d calls, %d of them new: at least 1, at most %d", len(p.ops), len(p.ops)-from, maxOps)
 	}
-	before := make(map[*Op]bool, len(p.ops))
-	for _, op := range p.ops {
-		if len(op.Args) > maxArgs {
-			return fmt.Errorf("step %q: %d arguments", op.Step, len(op.Args))
+	for _, op := range p.ops[from:] {
+		if op.count > maxArgs {
+			return fmt.Errorf("step %q: %d arguments", op.Step, op.count)
 		}
-		for _, a := range op.Args {
-			if a.op != nil && !before[a.op] {
+		for _, a := range op.arguments() {
+			if a.op != nil && (!p.holds(a.op) || a.op.index >= op.index) {
 				return fmt.Errorf("step %q uses the result of a later one", op.Step)
 			}
 		}
 		if b := op.patch.block; b != nil && (op.patch.offset < 0 || op.patch.offset+4 > len(b.data)) {
 			return errors.New("step " + op.Step + ": its result does not fit where it is to go")
 		}
-		before[op] = true
-	}
-	for _, b := range p.blocks() {
-		if b.text && bytes.IndexByte(b.data, 0) != len(b.data)-1 {
-			return errors.New("a zero byte within a path, an argument or the environment")
-		}
 	}
 	return nil
+}
+
+// blocks are all that calls refer to, each once, but for those that are laid out.
+func (p *Program) blocks(ops []*Op) (list []*Block, err error) {
+	var add func(*Block)
+	add = func(b *Block) {
+		switch {
+		case b == nil || b.owner == p:
+			return
+		case b.owner != nil:
+			err = errors.New("memory of another program")
+			return
+		case b.text && strings.IndexByte(b.string, 0) >= 0:
+			err = errors.New("a zero byte within a path, an argument or the environment")
+		}
+		b.owner = p
+		list = append(list, b)
+		for _, pt := range b.points {
+			add(pt.to)
+		}
+	}
+	for _, op := range ops {
+		for _, arg := range op.arguments() {
+			add(arg.block)
+		}
+		add(op.patch.block)
+	}
+	return list, err
 }

@@ -4,6 +4,7 @@ package program
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -46,9 +47,16 @@ func cloneBlocked(flags uintptr, a *arena) (pid, errno uintptr) {
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &before); err != nil {
 		return 0, uintptr(unix.EINVAL)
 	}
-	pid, errno = clone(flags, a.address(len(a.memory)-64), a.address(statusSize), a.address(0))
+	pid, errno = clone(flags, a.address(stackSize-64), a.address(callsAt), a.address(statusAt))
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil) // the same call succeeded above
 	return pid, errno
+}
+
+// Extend adds the calls that the program has got since it was started. The child must not
+// have passed the last of the others, which therefore has to be one that waits for this
+// process. So a child can be on its way while this process thinks about the rest.
+func (r *Run) Extend() error {
+	return r.arena.extend()
 }
 
 // Failure is the step that ended the child, or nil while there is none.
@@ -58,8 +66,7 @@ func (r *Run) Failure() error {
 
 // Read copies what the child's calls wrote to a block.
 func (r *Run) Read(b *Block) []byte {
-	at := r.arena.blocks[b]
-	return append([]byte(nil), r.arena.memory[at:at+len(b.data)]...)
+	return slices.Clone(b.place)
 }
 
 // Close frees the memory, with the environment in it.

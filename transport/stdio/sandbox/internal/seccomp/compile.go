@@ -75,11 +75,16 @@ func Compile(o Options) (*Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	code := after(is(arch.audit, after(tree(spans(arch.names, answers)), load(numberAt)), answer(kill)), load(archAt))
+	code := share(whole(arch, answers))
 	if len(code) > maxCode {
 		return nil, fmt.Errorf("seccomp: %d instructions, the kernel takes %d", len(code), maxCode)
 	}
 	return &Filter{Code: code}, nil
+}
+
+// whole is the program as it reads: the architecture, the number, the rule of the call.
+func whole(arch architecture, answers map[string]block) block {
+	return after(is(arch.audit, after(tree(spans(arch.names, answers)), load(numberAt)), answer(kill)), load(archAt))
 }
 
 // answers are what calls get that do not get the default.

@@ -270,10 +270,10 @@ func TestGolden(t *testing.T) {
 		size    int
 		digest  string
 	}{
-		{Options{Arch: "amd64", Inet: true, Datagram: true, Unix: true}, 264, "sha256:22a52ed0be5aa884813b38c44877c691613f8310832a17c5e501173f4b949a64"},
-		{Options{Arch: "arm64", Inet: true, Datagram: true, Unix: true}, 261, "sha256:8ee0ddd469b6074ce5fab8b1b9f5502fac442d5ad01b59a93fee8b060882a2eb"},
-		{Options{Arch: "amd64", Shared: true}, 349, "sha256:8a05d5428ad746ec07e4fb9e77a8fa021168d073517cc31d7056f97c9c078079"},
-		{Options{Arch: "arm64", Shared: true}, 317, "sha256:68f8d9de19fff5193d8e1cfd01b2a0518efcc66b7e9b8ff1f67e2663759d0114"},
+		{Options{Arch: "amd64", Inet: true, Datagram: true, Unix: true}, 150, "sha256:619b07897c0b61208f7c93e0392d5ebd26afbf24dd551636f9414c958e09db8d"},
+		{Options{Arch: "arm64", Inet: true, Datagram: true, Unix: true}, 149, "sha256:7904ede453d0ca5056047f88b8a57fb5a2d797f52e144e0a0dacc8c472b259da"},
+		{Options{Arch: "amd64", Shared: true}, 187, "sha256:dc484e9ade3c4b238f12fb1ac6072d3c1bc034cfb32e167065818d6f33c8c985"},
+		{Options{Arch: "arm64", Shared: true}, 173, "sha256:754c011bc72616b01f24e6db2fb2168e942a96648c035f16e3264b923bb42315"},
 	} {
 		f := compile(t, c.options)
 		if again := compile(t, c.options); again.Digest() != f.Digest() {
