@@ -82,6 +82,7 @@ type Guard struct {
 	pending  pendingRounds
 	frames   frames
 	sessions sessionBook
+	catalog  catalog
 	now      func() time.Time
 
 	mu      sync.Mutex // guards what follows until the guard is sealed

@@ -85,17 +85,25 @@ func listEverything(ctx context.Context, sdk mcp.MethodHandler, ss *mcp.ServerSe
 	}, func(r *mcp.ListPromptsResult) ([]*mcp.Prompt, string) { return r.Prompts, r.NextCursor }); err != nil {
 		return all, err
 	}
-	if all.Resources, err = gather(ctx, sdk, methodListResources, func(cursor string) mcp.Request {
-		return &mcp.ListResourcesRequest{Session: ss, Params: &mcp.ListResourcesParams{Cursor: cursor}}
-	}, func(r *mcp.ListResourcesResult) ([]*mcp.Resource, string) { return r.Resources, r.NextCursor }); err != nil {
+	if all.Resources, err = listResources(ctx, sdk, ss); err != nil {
 		return all, err
 	}
-	all.Templates, err = gather(ctx, sdk, methodListTemplates, func(cursor string) mcp.Request {
+	all.Templates, err = listTemplates(ctx, sdk, ss)
+	return all, err
+}
+
+func listResources(ctx context.Context, sdk mcp.MethodHandler, ss *mcp.ServerSession) ([]*mcp.Resource, error) {
+	return gather(ctx, sdk, methodListResources, func(cursor string) mcp.Request {
+		return &mcp.ListResourcesRequest{Session: ss, Params: &mcp.ListResourcesParams{Cursor: cursor}}
+	}, func(r *mcp.ListResourcesResult) ([]*mcp.Resource, string) { return r.Resources, r.NextCursor })
+}
+
+func listTemplates(ctx context.Context, sdk mcp.MethodHandler, ss *mcp.ServerSession) ([]*mcp.ResourceTemplate, error) {
+	return gather(ctx, sdk, methodListTemplates, func(cursor string) mcp.Request {
 		return &mcp.ListResourceTemplatesRequest{Session: ss, Params: &mcp.ListResourceTemplatesParams{Cursor: cursor}}
 	}, func(r *mcp.ListResourceTemplatesResult) ([]*mcp.ResourceTemplate, string) {
 		return r.ResourceTemplates, r.NextCursor
 	})
-	return all, err
 }
 
 // gather collects the items of all pages of one list.

@@ -294,8 +294,15 @@ func (f *flight) forward(ctx context.Context, call *Call) (res mcp.Result, err e
 	if err != nil {
 		return nil, err
 	}
-	if f.call.Method == methodListen {
+	switch f.call.Method {
+	case methodListen:
 		f.meetSession(ctx) // it lasts as long as the client listens
+	case methodReadResource:
+		if ok, err := f.canRead(ctx, f.call.Name); err != nil {
+			return nil, err
+		} else if !ok {
+			return nil, mcp.ResourceNotFoundError(f.call.Name)
+		}
 	}
 	res, err = f.next(ctx, f.call.Method, req)
 	if err != nil {
