@@ -1,6 +1,7 @@
 package stdio_test
 
 import (
+	"archive/zip"
 	_ "embed"
 	"os"
 	"os/exec"
@@ -193,6 +194,67 @@ func TestAPythonServerInTheSandbox(t *testing.T) {
 		{"read", map[string]any{"path": "/etc/shadow"}, "FileNotFoundError"},
 		{"read", map[string]any{"path": "/app/server.py"}, "TOOLS"},
 		{"temp", map[string]any{}, "temporary"},
+		{"thread", map[string]any{}, "from a thread"},
+	})
+}
+
+// pipInstalled is a folder into which pip has installed a package that serves, from a wheel
+// that is made here, and its sum.
+func pipInstalled(t *testing.T) stdio.Artifact {
+	t.Helper()
+	const variable = "MCPSEC_TEST_WHEEL"
+	dir := os.Getenv(variable)
+	if dir == "" {
+		pip := exec.CommandContext(t.Context(), "/usr/bin/python3", "-m", "pip", "--version")
+		if out, err := pip.CombinedOutput(); err != nil {
+			t.Skipf("reason: pip is not installed: apt install python3-pip: %s", out)
+		}
+		dir = filepath.Join(asuser.Dir(t), "app")
+		wheel := filepath.Join(t.TempDir(), "greeter-1.0-py3-none-any.whl")
+		writeWheel(t, wheel, map[string]string{
+			"greeter/__init__.py":                 "",
+			"greeter/words.py":                    "HELLO = 'installed by pip'\n",
+			"greeter/__main__.py":                 "from greeter.words import HELLO\n" + strings.Replace(pythonServer, `args["text"]`, `HELLO + ": " + args["text"]`, 1),
+			"greeter-1.0.dist-info/METADATA":      "Metadata-Version: 2.1\nName: greeter\nVersion: 1.0\n",
+			"greeter-1.0.dist-info/WHEEL":         "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+			"greeter-1.0.dist-info/RECORD":        "greeter/__init__.py,,\ngreeter/words.py,,\ngreeter/__main__.py,,\n",
+			"greeter-1.0.dist-info/top_level.txt": "greeter\n",
+		})
+		pip = exec.CommandContext(t.Context(), "/usr/bin/python3", "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--root-user-action=ignore", "--target", dir, wheel)
+		if out, err := pip.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		t.Setenv(variable, dir)
+	}
+	sum, err := stdio.SumTree(t.Context(), dir)
+	must(t, err)
+	return stdio.Tree{Dir: dir, Sum: sum, Interpreter: stdio.System{}}
+}
+
+func writeWheel(t *testing.T, path string, files map[string]string) {
+	t.Helper()
+	f, err := os.Create(path)
+	must(t, err)
+	w := zip.NewWriter(f)
+	for name, text := range files {
+		entry, err := w.Create(name)
+		must(t, err)
+		_, err = entry.Write([]byte(text))
+		must(t, err)
+	}
+	must(t, w.Close())
+	must(t, f.Close())
+}
+
+// A server that was installed by pip, ahead, runs unchanged.
+func TestAServerInstalledByPipInTheSandbox(t *testing.T) {
+	app := pipInstalled(t)
+	asuser.Again(t) // and, where the caller is root, as root
+	l, _ := confined(t, app, "/usr/bin/python3", "-u", "-m", "greeter")
+	l.Profile.System = true
+	play(t, l, script{
+		{"echo", map[string]any{"text": "hello"}, "installed by pip: hello"},
+		{"read", map[string]any{"path": "/etc/shadow"}, "FileNotFoundError"},
 		{"thread", map[string]any{}, "from a thread"},
 	})
 }
