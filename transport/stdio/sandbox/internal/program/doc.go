@@ -7,7 +7,8 @@
 // does nothing but walk the list: about forty instructions of assembly, no Go code, no
 // stack. So the child is indifferent to the compiler, the race detector, the collector
 // and the size of the host, and the host goes on working meanwhile and may look at the
-// child, and answer it, before it executes anything.
+// child, and answer it, before it executes anything. A program may come in parts: while
+// the child waits at the end of one, the host lays out the next.
 //
 // # What it promises
 //
