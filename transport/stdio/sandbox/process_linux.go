@@ -138,6 +138,11 @@ func (p *process) reap() {
 // empty kills what is left of the session until nothing is: those that were killed are
 // reaped by somebody else, and may have had children meanwhile.
 func (p *process) empty() {
+	// The kernel gives numbers in turn, and the first one's is still taken: if nobody has
+	// got one since, there is nobody to look for.
+	if last, err := text("/proc/sys/kernel/ns_last_pid"); err == nil && last == strconv.Itoa(p.child.Pid)+"\n" {
+		return
+	}
 	for deadline := time.Now().Add(stragglers); time.Now().Before(deadline); <-time.After(time.Millisecond) {
 		left := inSession(p.child.Pid)
 		if p.left = len(left); p.left == 0 {
