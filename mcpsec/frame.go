@@ -26,6 +26,7 @@ type frame struct {
 	gone      context.Context // ends the call, as the caller's connection may; nil if nothing does
 	seen      atomic.Bool
 	lasting   bool                       // serves every notification of a connection
+	taken     chan struct{}              // closed when the middleware has the message; nil if nobody waits for that
 	expires   atomic.Pointer[time.Timer] // ends a frame nobody came for
 	probe     *probe
 }
@@ -42,30 +43,63 @@ type frames struct {
 	count  atomic.Uint64
 	held   atomic.Int64
 	open   sync.Map // token -> *frame
+
+	mu  sync.Mutex
+	per map[string]int // how many of those held are of a principal, by its key
 }
 
-// maxFrames bounds the messages between frame and middleware.
-const maxFrames = 10_000
+// maxFrames bounds the messages between frame and middleware. Calls are there for an instant,
+// notifications for as long as the handlers before them in their session take. No principal
+// may have more than its share: whoever opens many sessions locks out nobody else.
+const (
+	maxFrames    = 10_000
+	maxFramesPer = maxFrames / 8
+)
 
 func (fs *frames) begin(f *frame) {
 	fs.once.Do(func() { fs.secret = rand.Text() })
 	f.token = fs.secret + strconv.FormatUint(fs.count.Add(1), 36)
 	fs.open.Store(f.token, f)
 	if !f.lasting { // of which there is one a connection: the transport bounds them
-		fs.held.Add(1)
+		fs.tally(f, 1)
 	}
 }
 
-func (fs *frames) end(f *frame) {
-	if _, held := fs.open.LoadAndDelete(f.token); held && !f.lasting {
-		fs.held.Add(-1)
+// tally counts a frame in or out.
+func (fs *frames) tally(f *frame, by int) {
+	fs.held.Add(int64(by))
+	key := f.principal.Key()
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.per == nil {
+		fs.per = make(map[string]int)
+	}
+	if fs.per[key] += by; fs.per[key] == 0 {
+		delete(fs.per, key)
+	}
+}
+
+// end reports whether it was this call that has ended the frame.
+func (fs *frames) end(f *frame) bool {
+	_, held := fs.open.LoadAndDelete(f.token)
+	if held && !f.lasting {
+		fs.tally(f, -1)
 	}
 	if t := f.expires.Load(); t != nil {
 		t.Stop()
 	}
+	return held
 }
 
-func (fs *frames) full() bool { return fs.held.Load() >= maxFrames }
+// full reports whether there is no room for a frame, in all or of its principal.
+func (fs *frames) full(f *frame) bool {
+	if fs.held.Load() >= maxFrames {
+		return true
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return fs.per[f.principal.Key()] >= maxFramesPer
+}
 
 // of returns the frame of a request; nil without one. It reports false for a
 // request whose frame has ended: nobody knows any more who sent it.
@@ -79,10 +113,16 @@ func (fs *frames) of(extra *mcp.RequestExtra) (*frame, bool) {
 	}
 	held, _ := fs.open.Load(token)
 	f, ok := held.(*frame)
-	if ok && !f.lasting {
-		fs.end(f) // it holds one message
+	if !ok || f.lasting {
+		return f, ok
 	}
-	return f, ok
+	if !fs.end(f) { // it holds one message, which was given up meanwhile
+		return nil, false
+	}
+	if f.taken != nil {
+		close(f.taken)
+	}
+	return f, true
 }
 
 // Transport returns t with the guard's frame around it: the parameters of every

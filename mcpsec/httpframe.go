@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -22,6 +23,10 @@ import (
 // revision (2026-07-28 and later) goes away, its call is cancelled, as that
 // revision demands.
 //
+// A notification that is answered with 202 (Accepted) has reached the middleware, where the
+// SDK would drop one of a stateless revision; one that the SDK cannot decode is refused. No
+// principal holds more than an eighth of the messages that may be under way.
+//
 // Over HTTP+SSE the SDK keeps from the middleware which message it came with: bodies
 // are bounded and strict there too, but every caller is anonymous.
 //
@@ -36,8 +41,8 @@ func (g *Guard) Handler(h http.Handler) http.Handler {
 			http.Error(w, errNoGuard.Error(), http.StatusInternalServerError)
 			return
 		}
-		r = r.Clone(r.Context())
-		r.Header.Del(frameHeader)
+		r = r.WithContext(r.Context())
+		r.Header = ownHeader(r.Header)
 		if r.Method != http.MethodPost {
 			h.ServeHTTP(w, r)
 			return
@@ -49,6 +54,15 @@ func (g *Guard) Handler(h http.Handler) http.Handler {
 		}
 		g.serveMessage(w, r, h, m)
 	})
+}
+
+// ownHeader returns a header that the frame may add to, without what pretends to be a frame.
+// The values stay those of the request.
+func ownHeader(h http.Header) http.Header {
+	own := make(http.Header, len(h)+1)
+	maps.Copy(own, h)
+	delete(own, frameHeader)
+	return own
 }
 
 // readBody reads the message of a POST, or takes the one that a transport has read. The
@@ -91,13 +105,22 @@ func (g *Guard) serveMessage(w http.ResponseWriter, r *http.Request, h http.Hand
 	if f.gone == nil && r.Header.Get("Mcp-Protocol-Version") >= statelessVersion {
 		f.gone = r.Context()
 	}
-	if g.frames.full() {
+	if g.frames.full(f) {
 		writeRPCError(w, http.StatusTooManyRequests, m.ID, g.unseen(r.Context(), f, codeOverloaded.Deny("too many messages are under way").After(frameRetry)))
 		return
 	}
+	if !m.IsCall() && !f.seen.Load() {
+		if fault := checkNotification(m); fault != nil {
+			writeRPCError(w, http.StatusBadRequest, m.ID, g.unseen(r.Context(), f, fault))
+			return
+		}
+		if fleeting(r) {
+			f.taken = make(chan struct{})
+		}
+	}
 	g.frames.begin(f)
 	r.Header.Set(frameHeader, f.token)
-	answer := &withheld{ResponseWriter: w, frame: f, call: m.IsCall()}
+	answer := &withheld{ResponseWriter: w, frame: f, call: m.IsCall(), frames: &g.frames, ctx: r.Context()}
 	h.ServeHTTP(answer, r)
 	spoken, fault := answer.fault(g)
 	switch {
@@ -107,7 +130,7 @@ func (g *Guard) serveMessage(w http.ResponseWriter, r *http.Request, h http.Hand
 		// The SDK took the message and the middleware has yet to see it: it answers
 		// no notification, and the caller may have left.
 		f.expires.Store(time.AfterFunc(frameTTL, func() { g.frames.end(f) }))
-		if f.seen.Load() {
+		if f.seen.Load() || overSSE(r) {
 			g.frames.end(f)
 		}
 	default:
@@ -122,11 +145,8 @@ const frameRetry = time.Second
 // frameTTL bounds how long a message may wait between the frame and the middleware.
 const frameTTL = time.Minute
 
-// callerOf finds out who asks from the request alone, best rung first.
-func callerOf(r *http.Request) Principal {
-	if p, ok := PrincipalFrom(r.Context()); ok {
-		return p
-	}
+// strangerOf finds out who asks from the request alone, best rung first.
+func strangerOf(r *http.Request) Principal {
 	if p, ok := tokenPrincipal(auth.TokenInfoFromContext(r.Context())); ok {
 		return p
 	}
@@ -134,8 +154,12 @@ func callerOf(r *http.Request) Principal {
 }
 
 func frameOf(r *http.Request) *frame {
-	_, settled := PrincipalFrom(r.Context())
-	return &frame{principal: callerOf(r), settled: settled, values: r.Context(), gone: endOf(r.Context()), source: Source{Transport: "http", Address: r.RemoteAddr}}
+	ctx := r.Context()
+	f := &frame{values: ctx, gone: endOf(ctx), source: Source{Transport: "http", Address: r.RemoteAddr}}
+	if f.principal, f.settled = PrincipalFrom(ctx); !f.settled {
+		f.principal = strangerOf(r)
+	}
+	return f
 }
 
 func peerOf(r *http.Request) Peer {
@@ -173,11 +197,13 @@ func writeRPCError(w http.ResponseWriter, code int, id jsonrpc.ID, err error) {
 // notification was taken, or that the answer comes on another stream, is no answer.
 type withheld struct {
 	http.ResponseWriter
-	frame *frame
-	call  bool
-	code  int
-	body  bytes.Buffer
-	open  bool
+	frame  *frame
+	frames *frames
+	ctx    context.Context // of the request
+	call   bool
+	code   int
+	body   bytes.Buffer
+	open   bool
 }
 
 // pass reports whether the answer may go out, and sends what was kept back.
@@ -194,6 +220,9 @@ func (w *withheld) pass() bool {
 }
 
 func (w *withheld) WriteHeader(code int) {
+	if code == http.StatusAccepted && !w.accepted() {
+		code = http.StatusServiceUnavailable
+	}
 	switch {
 	case w.pass() || code == http.StatusAccepted || !w.call && code < http.StatusBadRequest:
 		w.ResponseWriter.WriteHeader(code)

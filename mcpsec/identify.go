@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -34,8 +35,10 @@ func (f *flight) identify() {
 			extra.TokenInfo = nil // there only to bind the SDK's session
 		}
 		f.token, f.framed = extra.TokenInfo, true
-		if p, ok := tokenPrincipal(extra.TokenInfo); ok && !settled {
-			c.Principal = p
+		if !settled {
+			if p, ok := tokenPrincipal(extra.TokenInfo); ok {
+				c.Principal = p
+			}
 		}
 		if extra.Header != nil {
 			extra.Header = handlerHeader(extra.Header)
@@ -69,26 +72,47 @@ func (f *flight) meta() map[string]any {
 	return p.GetMeta()
 }
 
-// credentialHeader matches the names of headers that carry credentials, the
-// standard ones and those that proxies add.
-var credentialHeader = regexp.MustCompile(`(?i)auth|cookie|token|jwt|assertion|secret|api-?key|credential|dpop|client-cert`)
+// credentials are words in the names of headers that carry credentials, the standard ones
+// and those that proxies add. They are in lower case, and begin with one of "acdjst".
+var credentials = [...]string{
+	"auth", "cookie", "token", "jwt", "assertion", "secret", "apikey", "api-key", "credential", "dpop", "client-cert",
+}
+
+// isCredential reports whether a header may carry a credential by its name. One that is
+// not ASCII is no header of HTTP. Each message asks it for each of its headers: a regular
+// expression costs a hundred times as much.
+func isCredential(name string) bool {
+	for i := range len(name) {
+		switch c := name[i] | 0x20; {
+		case name[i] >= utf8.RuneSelf:
+			return true
+		case c != 'a' && c != 'c' && c != 'd' && c != 'j' && c != 's' && c != 't':
+			continue
+		}
+		for _, word := range &credentials {
+			if end := i + len(word); end <= len(name) && strings.EqualFold(name[i:end], word) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // handlerHeader returns the request header without credentials, which no handler
 // may pass on (token passthrough), and without the mirrored MCP headers unless
 // the revision is one in which the SDK compares them with the body.
 func handlerHeader(h http.Header) http.Header {
-	clean := h.Clone()
-	for name := range clean {
-		if name == frameHeader || credentialHeader.MatchString(name) {
-			delete(clean, name)
-		}
-	}
-	if h.Get("Mcp-Protocol-Version") >= statelessVersion {
-		return clean
-	}
-	for name := range clean {
-		if name == "Mcp-Method" || name == "Mcp-Name" || strings.HasPrefix(name, "Mcp-Param-") {
-			delete(clean, name)
+	current := h.Get("Mcp-Protocol-Version") >= statelessVersion
+	clean := make(http.Header, len(h))
+	room := make([]string, 0, len(h)) // for all values at once
+	for name, values := range h {
+		switch {
+		case name == frameHeader || isCredential(name):
+		case !current && (name == "Mcp-Method" || name == "Mcp-Name" || strings.HasPrefix(name, "Mcp-Param-")):
+		default:
+			from := len(room)
+			room = append(room, values...)
+			clean[name] = room[from:len(room):len(room)]
 		}
 	}
 	return clean

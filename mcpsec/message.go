@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 )
@@ -238,9 +239,11 @@ func shortString(raw []byte) (string, error) {
 	if len(raw) > 6*maxMethod || raw[0] != '"' {
 		return "", ErrJSON
 	}
-	var text string
-	if err := json.Unmarshal(raw, &text); err != nil {
-		return "", err
+	text := string(raw[1 : len(raw)-1]) // the scanner has read it
+	if strings.IndexByte(text, '\\') >= 0 {
+		if err := json.Unmarshal(raw, &text); err != nil {
+			return "", err
+		}
 	}
 	if len(text) > maxMethod {
 		return "", ErrJSON

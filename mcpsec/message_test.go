@@ -173,7 +173,7 @@ func TestLastingFramesDoNotFillTheFrame(t *testing.T) {
 	}
 	one := &frame{}
 	fs.begin(one)
-	if fs.full() || fs.held.Load() != 1 {
+	if fs.full(&frame{}) || fs.held.Load() != 1 {
 		t.Errorf("%d messages are held", fs.held.Load())
 	}
 	for _, f := range append(lasting, one) {

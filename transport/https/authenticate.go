@@ -18,9 +18,10 @@ import (
 type caller struct {
 	identity *Identity
 	holder   *stream.Holder
-	key      string    // of the principal
-	token    *Identity // as Tokens returned it; nil without tokens
-	user     string    // by which the SDK binds sessions
+	key      string          // of the principal
+	token    *Identity       // as Tokens returned it; nil without tokens
+	user     string          // by which the SDK binds sessions
+	who      context.Context //nolint:containedctx // the value that the guard knows the principal by
 }
 
 var (
@@ -32,22 +33,43 @@ var (
 // authenticate finds out who sends a request, and returns the request under that
 // principal.
 func (s *Server) authenticate(r *http.Request) (*caller, *http.Request, *refusal) {
-	c, f := s.identify(r)
+	c, f := s.identify(r) //nolint:contextcheck // what is known of a caller outlasts the request
 	if f != nil {
 		return nil, r, f
 	}
 	id, p := c.identity, c.holder.Principal
-	ctx := mcpsec.WithPrincipal(r.Context(), p)
-	ctx = context.WithValue(ctx, tokenKey, tokenFor(id, c.user))
+	var ctx context.Context = &known{r.Context(), c.who, tokenFor(id, c.user)}
 	if s.config.Subject != nil && id.Secret != nil {
 		ctx = s.config.Subject(ctx, id.Secret())
 	}
-	r = r.WithContext(ctx)
+	r = r.WithContext(ctx) //nolint:contextcheck // it is that of the request, and knows more
 	if s.isFrozen(p) {
 		return nil, r, refuse(http.StatusForbidden, codeFrozen.Deny("refused")).plainly()
 	}
 	s.streams.Renew(c.holder)
 	return c, r, nil
+}
+
+// known is the context of a request whose sender is known. The principal is the same for all
+// requests of a caller; the token is one of the request's own.
+type known struct {
+	context.Context //nolint:containedctx // it is one
+
+	who   context.Context //nolint:containedctx // of the caller
+	token *auth.TokenInfo
+}
+
+// Value returns the token, the principal, or a value of the request.
+func (k *known) Value(key any) any {
+	if key == tokenKey {
+		return k.token
+	}
+	if _, ok := key.(*int); !ok { // package context looks for a parent to be cancelled with
+		if v := k.who.Value(key); v != nil {
+			return v
+		}
+	}
+	return k.Context.Value(key)
 }
 
 // identify judges what a request shows. What follows from it is made once for as long as
@@ -93,10 +115,11 @@ func (s *Server) newCaller(r *http.Request, conn *connection, chain []*x509.Cert
 			id.Expires = c.NotAfter
 		}
 	}
-	p, _ := mcpsec.PrincipalFrom(mcpsec.WithPrincipal(r.Context(), id.Principal)) // with its key
+	who := mcpsec.WithPrincipal(context.Background(), id.Principal)
+	p, _ := mcpsec.PrincipalFrom(who) // with its key
 	digest := sha256.Sum256([]byte(p.Key()))
 	return &caller{
-		identity: &id, key: p.Key(), token: token, user: base64.RawURLEncoding.EncodeToString(digest[:]),
+		identity: &id, key: p.Key(), token: token, who: who, user: base64.RawURLEncoding.EncodeToString(digest[:]),
 		holder: &stream.Holder{
 			Principal: p, Key: limitKey(p), Address: hostOf(r.RemoteAddr), Expires: id.Expires, Certified: len(chain) > 0 && (p.Rung == mcpsec.Certificate || p.Certificate != ""), Shown: shown,
 			Still: func() error {

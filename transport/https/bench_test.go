@@ -15,6 +15,8 @@ import (
 	"github.com/mcpsec/mcpsec-go/internal/test/clients/site"
 	"github.com/mcpsec/mcpsec-go/internal/test/httpx"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
+	"github.com/mcpsec/mcpsec-go/transport/https"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 // callers makes a function that calls the tool echo once, as caller n.
@@ -79,11 +81,27 @@ func strangers(tb testing.TB, s *site.Bare) []*httpx.Peer {
 	return all
 }
 
+// unrecorded is a site whose guard has no controls. That of other tests remembers every call,
+// which the garbage collector would read again and again.
+func unrecorded(tb testing.TB) *site.Site {
+	tb.Helper()
+	guard, err := mcpsec.New()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	server := mcp.NewServer(&mcp.Implementation{Name: "site", Version: "1"}, nil)
+	site.AddTool(tb, guard, server, &mcp.Tool{Name: "echo"}, site.Echo)
+	if err := guard.Install(server); err != nil {
+		tb.Fatal(err)
+	}
+	return site.New(tb, site.Plan{Change: func(c *https.Config) { c.Guard, c.Server = guard, server }})
+}
+
 // BenchmarkCall is a call of a small tool over TLS 1.3, client and server in one process:
 // the SDK alone without any authentication, and behind the listener with client certificate
 // and token.
 func BenchmarkCall(b *testing.B) {
-	bare, s := site.NewBare(b, site.Plan{}), site.New(b, site.Plan{})
+	bare, s := site.NewBare(b, site.Plan{}), unrecorded(b)
 	for _, revision := range []string{httpx.Sessions, httpx.Sessionless} {
 		for _, n := range []int{1, 64} {
 			modern := revision == httpx.Sessionless
@@ -132,7 +150,7 @@ func TestThroughput(t *testing.T) {
 	if !*whole {
 		t.Skip("reason: it needs a quiet machine: make test-clients")
 	}
-	bare, s := site.NewBare(t, site.Plan{}), site.New(t, site.Plan{})
+	bare, s := site.NewBare(t, site.Plan{}), unrecorded(t)
 	for _, revision := range []string{httpx.Sessions, httpx.Sessionless} {
 		t.Run(revision, func(t *testing.T) {
 			modern := revision == httpx.Sessionless

@@ -6,12 +6,10 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/mcpsec/mcpsec-go/internal/test/clients/site"
 	"github.com/mcpsec/mcpsec-go/internal/test/httpx"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
-	"github.com/mcpsec/mcpsec-go/ratelimit"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -37,9 +35,8 @@ func read(t *testing.T, p *httpx.Peer) (allocations float64, code int) {
 	return allocations, code
 }
 
-// Edge 46 is not absent: each read that is let through compiles every template, here as on
-// the bare SDK. What is absent is that nothing bounds it: a read that a limit refuses
-// compiles none. It counts allocations of the whole process, so it is not parallel.
+// Edge 46: a read of what nothing can produce compiles no template. It counts allocations of
+// the whole process, so it is not parallel.
 func TestEdgeTemplatesCompiledForEachRead(t *testing.T) { //nolint:paralleltest // see above
 	const few, many = 1, 100
 	const grown = 10 * many // a template costs far more than ten allocations, an answer varies by far less
@@ -48,23 +45,20 @@ func TestEdgeTemplatesCompiledForEachRead(t *testing.T) { //nolint:paralleltest 
 		more, code := read(t, peer(many))
 		return more - less, code
 	}
-	bare, _ := cost(func(number int) *httpx.Peer {
+	bare, was := cost(func(number int) *httpx.Peer {
 		return site.NewBare(t, site.Plan{Tools: templates(number)}).Peer(t)
 	})
 	if bare < grown {
 		t.Errorf("%d templates more cost the bare SDK %.0f allocations: look whether the answer to it is still needed", many-few, bare)
 	}
 	here, code := cost(func(number int) *httpx.Peer {
-		s := site.New(t, site.Plan{Tools: templates(number), Controls: []mcpsec.Control{
-			ratelimit.New(ratelimit.PerPrincipal(1, time.Hour)),
-		}})
-		p := s.Peer(t, "alice")
-		p.As("reader").Send(t, "resources/read", map[string]any{"name": "none://a", "uri": "none://a"}) // the one that it may
+		p := site.New(t, site.Plan{Tools: templates(number)}).Peer(t, "alice")
+		p.As("reader").Send(t, "resources/read", map[string]any{"name": "none://a", "uri": "none://a"}) // the one that learns them
 		return p
 	})
-	t.Logf("%d templates more cost a read %.0f allocations on the bare SDK, and one that is refused (%d) %.0f here", many-few, bare, code, here)
-	if here >= grown {
-		t.Errorf("%d templates more cost a refused read %.0f allocations", many-few, here)
+	t.Logf("%d templates more cost a read %.0f allocations on the bare SDK (%d) and %.0f here (%d)", many-few, bare, was, here, code)
+	if here >= grown || code != was {
+		t.Errorf("%d templates more cost a read %.0f allocations (%d)", many-few, here, code)
 	}
 }
 
@@ -84,7 +78,7 @@ func dropped(t *testing.T, post func(n int) int, ran *atomic.Int64) bool {
 	return false
 }
 
-// Edge 48 is not absent: nothing here relies on such notifications.
+// Edge 48: what is answered with 202 is handled.
 func TestEdgeStatelessNotificationsDropped(t *testing.T) {
 	t.Parallel()
 	count := func(ran *atomic.Int64) *mcp.ServerOptions {
@@ -104,7 +98,7 @@ func TestEdgeStatelessNotificationsDropped(t *testing.T) {
 		var ran atomic.Int64
 		s := site.New(t, site.Plan{Options: count(&ran), Change: unnamed})
 		h := s.Listener.Handler()
-		if !dropped(t, func(int) int {
+		if dropped(t, func(int) int {
 			r := unwired(t.Context(), http.MethodPost, "/mcp", progress)
 			r.Header.Set("Mcp-Protocol-Version", httpx.Sessionless)
 			r.Header.Set("Mcp-Method", "notifications/progress")
@@ -112,7 +106,7 @@ func TestEdgeStatelessNotificationsDropped(t *testing.T) {
 			h.ServeHTTP(&w, r)
 			return w.code
 		}, &ran) {
-			t.Error("no notification was dropped: the edge is absent now")
+			t.Error("a notification was accepted and dropped")
 		}
 	})
 }

@@ -123,9 +123,9 @@ var lateEdges = []edge{
 		here: func(v visit) bool { return unrefused(v.T) }, absent: "transport/https.TestNotificationsDoNotPileUp"},
 	{number: 45, name: "HTTP+SSE sessions are there before they are ready", bare: func(v visit) bool { return halfThere(v.T) },
 		here: func(v visit) bool { return unready(v.T) }},
-	{number: 46, name: "templates of resources are compiled for each read", both: "transport/https.TestEdgeTemplatesCompiledForEachRead"}, // not absent, but bounded
+	{number: 46, name: "templates of resources are compiled for each read", both: "transport/https.TestEdgeTemplatesCompiledForEachRead"},
 	{number: 47, name: "states of requests are taken on trust", both: "mcpsec.TestEdgeForgedApproval"},
-	{number: 48, name: "stateless notifications may be dropped", both: "transport/https.TestEdgeStatelessNotificationsDropped"}, // not absent: nothing here relies on them,
+	{number: 48, name: "stateless notifications may be dropped", both: "transport/https.TestEdgeStatelessNotificationsDropped"},
 	{number: 49, name: "events are stored for all together", bare: func(v visit) bool { return pushedOut(v.T) }, here: stored},
 	{number: 50, name: "an environment variable changes what is checked", both: "mcpsec.TestEdgeMCPGODEBUG"},
 	{number: 51, name: "anybody sets the level of logs unseen", bare: func(v visit) bool {

@@ -11,7 +11,7 @@ type edge struct {
 	name   string
 	bare   func(visit) bool // reports whether the fault is there
 	here   func(visit) bool
-	both   string // the test that shows it bare and absent; 46 and 48 are bounded, not absent
+	both   string // the test that shows it bare and absent
 	absent string // the test that shows it absent
 	why    string // what takes its place where there is no test
 }

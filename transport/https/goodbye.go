@@ -52,10 +52,15 @@ func (p *response) Warn(at time.Time) bool {
 	return p.comment(fmt.Sprintf(": credentials expire at %s: send a request with fresh ones to keep this stream\n\n", at.UTC().Format(time.RFC3339)), true)
 }
 
-// Beat sends a comment if nothing was sent for a while.
+// Beat sends a comment if nothing was sent for a while, takes back the deadline of what was,
+// and sends an answer whose handler does not return.
 func (p *response) Beat(now time.Time) {
+	if p.http2 && p.mu.TryLock() { // otherwise something is written
+		p.disarm()
+		p.mu.Unlock()
+	}
 	every := p.server.limits.KeepAlive
-	if every > 0 && now.UnixNano()-p.wrote.Load() >= int64(every) {
+	if p.held.Load() || every > 0 && now.UnixNano()-p.wrote.Load() >= int64(every) {
 		p.comment(":\n\n", false)
 	}
 }
@@ -91,8 +96,8 @@ func (p *response) say(text string) {
 		// A call that takes long: the answer begins now, as an event stream.
 		p.early, p.status, p.events = true, http.StatusOK, true
 		h := p.w.Header()
-		h["Content-Type"], h["X-Accel-Buffering"] = headerEvents, headerNo
-		h["Cache-Control"], h["X-Content-Type-Options"] = headerNoStore, headerNosniff
+		h["Content-Type"] = headerEvents
+		p.protect(h)
 		p.w.WriteHeader(http.StatusOK)
 	}
 	if p.events {

@@ -15,6 +15,8 @@ import (
 const (
 	// readHeader bounds a TLS handshake and the header of a request.
 	readHeader = 5 * time.Second
+	// lastWords is for answers that are written to leave.
+	lastWords = time.Second / 2
 	// lastWait is for what was cancelled to return at the end of a shutdown.
 	lastWait = 2 * time.Second
 )
@@ -114,18 +116,22 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		ctx, cancel = context.WithTimeout(ctx, s.limits.Drain)
 		defer cancel()
 	}
-	s.settle(ctx)
+	all := s.listeners() // Serve forgets its own as soon as that is closed
+	settle(ctx, all)
 	s.draining.Store(true)
 	closing, closed := context.WithCancel(context.WithoutCancel(ctx))
 	defer closed()
-	for _, n := range s.listeners() {
+	for _, n := range all {
 		n.SetKeepAlivesEnabled(false)
 		s.spawn(func() { _ = n.Shutdown(closing) }) // it waits for the connections there are
 	}
 	cut := !s.drain(ctx)
 	s.streams.Close(stream.Call, stream.Session)
 	s.streams.Kill()
-	for _, n := range s.listeners() {
+	if !cut {
+		flushed(closing, all)
+	}
+	for _, n := range all {
 		_ = n.Close() // which has nothing to say that Serve does not
 	}
 	closed()
@@ -145,10 +151,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // settle closes the listeners and waits for what they had accepted: whoever was let in is
 // answered once.
-func (s *Server) settle(ctx context.Context) {
+func settle(ctx context.Context, all []*serving) {
 	ctx, cancel := context.WithTimeout(ctx, readHeader)
 	defer cancel()
-	all := s.listeners()
 	for _, n := range all {
 		_ = n.listener.Close() // it serves no more in any case
 	}
@@ -169,6 +174,16 @@ func (s *Server) listeners() []*serving {
 		all = append(all, n)
 	}
 	return all
+}
+
+// flushed waits until the last answers have left: a call is over when its handler returns, and
+// net/http sends the end of the answer after that.
+func flushed(ctx context.Context, all []*serving) {
+	ctx, cancel := context.WithTimeout(ctx, lastWords)
+	defer cancel()
+	for _, n := range all {
+		_ = n.Shutdown(ctx) // it waits for connections to have nothing to do, and closes them
+	}
 }
 
 // drain waits for calls and streams to end; false if they do not.

@@ -159,6 +159,7 @@ const methodListen = "subscriptions/listen"
 func (s *Server) run(w http.ResponseWriter, r *http.Request, c *caller, m *mcpsec.Message, cancel context.CancelFunc, h http.Handler, hooks hooks) *refusal {
 	p := s.newResponse(w, r, cancel)
 	p.hooks = hooks
+	p.hooks.single = m.IsCall() && m.Method != methodListen
 	p.silent.Store(m.Method == "initialize")
 	if m.IsCall() {
 		kind, per, total := stream.Call, "Limits.CallsPer", "Limits.Calls"
