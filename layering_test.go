@@ -58,6 +58,9 @@ func TestCoreImportsStandardLibraryAndSDKOnly(t *testing.T) {
 		if all[imported].Standard || strings.HasPrefix(imported, "github.com/modelcontextprotocol/go-sdk/") {
 			continue
 		}
+		if imported == "github.com/yosida95/uritemplate/v3" { // the SDK's own: both must read a template alike
+			continue
+		}
 		t.Errorf("mcpsec imports %s", imported)
 	}
 }
