@@ -75,7 +75,7 @@ func Explain(c *Command) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sandbox: %w", err)
 	}
-	d := fds{stdin: 0, stdout: 1, stderr: 2, program: -1, child: fdControl}
+	d := fds{stdin: 0, stdout: 1, stderr: 2, program: -1, child: fdControl, host: -1}
 	if c.Program != nil {
 		d.program = fdProgram
 	}

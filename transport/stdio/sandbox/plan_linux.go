@@ -35,6 +35,7 @@ type fds struct {
 	stdin, stdout, stderr int
 	program               int // -1: by path
 	child                 int // its end of the socket to the host
+	host                  int // the other end; -1 if there is none yet
 }
 
 // The child's descriptors from the moment all others are closed.
@@ -191,6 +192,10 @@ func (p *plan) meet(d fds) {
 		p.letGo(d)
 	}
 	p.Section("")
+	if !p.has(Descriptors) && d.host >= 0 {
+		// With it the child would wait for itself, and not notice that the host is gone.
+		p.Do("close the host's end", program.Close, program.Number(d.host))
+	}
 	p.await("wait for the host", d.child)
 	for _, ns := range namespaces {
 		if p.has(ns.control) && ns.control != CgroupNamespace {

@@ -86,7 +86,7 @@ func (l *launching) prepare(c *Command, v *view, h host, without map[Control]err
 		}
 		return int(f.Fd())
 	}
-	l.fds = fds{stdin: number(c.Stdin), stdout: number(c.Stdout), stderr: number(c.Stderr), program: -1, child: l.theirs}
+	l.fds = fds{stdin: number(c.Stdin), stdout: number(c.Stdout), stderr: number(c.Stderr), program: -1, child: l.theirs, host: l.socket}
 	if c.Program != nil {
 		l.fds.program = number(c.Program)
 	}
@@ -171,7 +171,8 @@ const (
 // and lets it go.
 func (l *launching) converse(ctx context.Context) (*Report, error) {
 	// Whatever it waits for, a child that is killed ends the conversation.
-	stop := context.AfterFunc(ctx, func() { _ = l.child.Kill() })
+	child := l.child // which because forgets
+	stop := context.AfterFunc(ctx, func() { _ = child.Kill() })
 	defer stop()
 	group, groupErr, err := l.prompt(ctx)
 	if err != nil {
@@ -181,7 +182,10 @@ func (l *launching) converse(ctx context.Context) (*Report, error) {
 	if l.plan.notify() {
 		want++
 	}
-	w := l.plan.witness(l.run.PID, group)
+	w, err := l.plan.witness(l.run.PID, group)
+	if err != nil {
+		return nil, err
+	}
 	var files []*os.File
 	for reached := begun; reached < ready; {
 		more, err := l.hear()
@@ -208,6 +212,9 @@ func (l *launching) converse(ctx context.Context) (*Report, error) {
 		if ctx.Err() != nil { // a child that was killed meanwhile shows nothing
 			return nil, fmt.Errorf("sandbox: start: %w", ctx.Err())
 		}
+		if l.ended() { // nor does one that somebody else killed
+			return nil, l.because(ctx, io.EOF)
+		}
 		return nil, err
 	}
 	if err := l.tell(); err != nil {
@@ -227,7 +234,9 @@ func (l *launching) converse(ctx context.Context) (*Report, error) {
 // into groups. The second error says why it is not in all of them.
 func (l *launching) prompt(ctx context.Context) (group *cgroup, groupErr, err error) {
 	if l.plan.has(UserNamespace) {
-		if err := l.mapUser(); err != nil {
+		if err := l.mapUser(); exhausted(err) {
+			return nil, nil, fmt.Errorf("sandbox: %s: %w", UserNamespace, err)
+		} else if err != nil {
 			return nil, nil, l.because(ctx, &lostError{control: UserNamespace, err: err})
 		}
 	}
@@ -325,6 +334,15 @@ func (l *launching) hear() ([]*os.File, error) {
 	return files, nil
 }
 
+// ended reports whether the child has, without reaping it.
+func (l *launching) ended() bool {
+	var info unix.Siginfo
+	err := ignoringEINTR(func() error {
+		return unix.Waitid(unix.P_PID, l.run.PID, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	})
+	return err == nil && info.Signo != 0
+}
+
 // because finds the reason for a broken conversation: the caller, or a step of the child.
 func (l *launching) because(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -375,6 +393,12 @@ func shut(fd int) int {
 		_ = unix.Close(fd)
 	}
 	return -1
+}
+
+// exhausted reports whether this process lacks what every call needs: that says nothing of
+// the machine, and is no reason to do without a control.
+func exhausted(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
 }
 
 func closeAll(files []*os.File) {

@@ -53,13 +53,16 @@ type witness struct {
 	err  error // the first that was in force and not seen
 }
 
-func (p *plan) witness(pid int, g *cgroup) *witness {
+func (p *plan) witness(pid int, g *cgroup) (*witness, error) {
 	w := &witness{plan: p, child: lookAt("/proc/" + strconv.Itoa(pid)), group: g}
 	w.child.host = lookAt("/proc/thread-self")
-	if w.child.host.readStatus() == nil {
+	switch err := w.child.host.readStatus(); {
+	case err == nil:
 		w.seen = make(map[Control]bool, len(everything))
+	case exhausted(err): // there may well be a /proc
+		return nil, fmt.Errorf("sandbox: look at the host: %w", err)
 	}
-	return w
+	return w, nil
 }
 
 // settled looks at what does not change any more once namespaces, mounts, limits and

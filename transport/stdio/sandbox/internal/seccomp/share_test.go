@@ -3,12 +3,49 @@
 package seccomp
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
+
+// same proves that two programs do the same: every step of one is a step of the other, but
+// for jumps that are always taken.
+func same(long, short block) error {
+	type pair struct{ a, b int }
+	land := func(code block, i int) int {
+		for i < len(code) && code[i].Code == unix.BPF_JMP|unix.BPF_JA {
+			i += 1 + int(code[i].K)
+		}
+		return i
+	}
+	seen, todo := map[pair]bool{}, []pair{{}}
+	for len(todo) > 0 {
+		p := pair{land(long, todo[0].a), land(short, todo[0].b)}
+		todo = todo[1:]
+		if p.a >= len(long) || p.b >= len(short) {
+			return fmt.Errorf("out of the program at %v", p)
+		}
+		if seen[p] {
+			continue
+		}
+		seen[p] = true
+		x, y := long[p.a], short[p.b]
+		if x.Code != y.Code || x.K != y.K {
+			return fmt.Errorf("at %v: %+v, %+v", p, x, y)
+		}
+		switch x.Code & 7 {
+		case unix.BPF_RET:
+		case unix.BPF_JMP:
+			todo = append(todo, pair{p.a + 1 + int(x.Jt), p.b + 1 + int(y.Jt)}, pair{p.a + 1 + int(x.Jf), p.b + 1 + int(y.Jf)})
+		default:
+			todo = append(todo, pair{p.a + 1, p.b + 1})
+		}
+	}
+	return nil
+}
 
 // The shorter program answers every call as the longer one does.
 func TestSharedAnswersTheSame(t *testing.T) {
@@ -28,17 +65,8 @@ func TestSharedAnswersTheSame(t *testing.T) {
 			if len(short.Code)*3 > len(long)*2 {
 				t.Errorf("%+v: %d instructions of %d are left", o, len(short.Code), len(long))
 			}
-			random := rand.New(rand.NewPCG(1, 2))
-			for number := range uint32(len(arch.names) + 3) {
-				for range 6 {
-					c := call{audit: arch.audit, number: number}
-					for i := range c.args {
-						c.args[i] = random.Uint64() >> (random.IntN(8) * 8)
-					}
-					if got, want := run(t, short, c), run(t, &Filter{Code: long}, c); got != want {
-						t.Fatalf("%+v: %+v is answered %#x, not %#x", o, c, got, want)
-					}
-				}
+			if err := same(long, short.Code); err != nil {
+				t.Errorf("%+v: %v", o, err)
 			}
 		}
 	}
@@ -74,6 +102,9 @@ func FuzzShare(f *testing.F) {
 		short := share(slices.Clone(code))
 		if len(short) > 2*len(code) {
 			t.Fatalf("%d instructions became %d", len(code), len(short))
+		}
+		if err := same(code, short); err != nil {
+			t.Fatal(err)
 		}
 		for range 30 {
 			c := call{audit: random.Uint32() % 4, number: random.Uint32() % 4}
