@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A draft is called draftPrefix, 26 letters and digits, draftSuffix.
+// A draft is called draftPrefix, 26 letters and digits of rand.Text, draftSuffix.
 const (
 	draftPrefix = ".mcpsec-"
 	draftSuffix = ".new"
@@ -45,6 +45,8 @@ func sweepAt(dir string, now time.Time) {
 }
 
 func isDraft(name string) bool {
-	return len(name) == len(draftPrefix)+draftRandom+len(draftSuffix) &&
-		strings.HasPrefix(name, draftPrefix) && strings.HasSuffix(name, draftSuffix)
+	random, ours := strings.CutPrefix(name, draftPrefix)
+	random, whole := strings.CutSuffix(random, draftSuffix)
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" // of rand.Text
+	return ours && whole && len(random) == draftRandom && strings.Trim(random, letters) == ""
 }

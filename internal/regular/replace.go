@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 )
 
 // Replace puts a file in the place of another, or none at all, and returns once that
@@ -76,9 +77,10 @@ func SyncDir(dir string) error {
 	return errors.Join(ignoreUnsupported(d.Sync()), d.Close())
 }
 
-// ignoreUnsupported is for systems on which a folder cannot be synced.
+// ignoreUnsupported is for systems on which a folder cannot be synced: Windows denies it to
+// whoever has opened one, which is for reading.
 func ignoreUnsupported(err error) error {
-	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrInvalid) {
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrInvalid) || runtime.GOOS == "windows" && errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
 	return err

@@ -1,9 +1,11 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mcpsec/mcpsec-go/internal/regular"
@@ -117,21 +119,16 @@ func parseAuthorities(data []byte, now time.Time) ([]*x509.Certificate, error) {
 }
 
 // authorityTerms returns how long authorities are good that have no successor among them. That
-// an authority has passed two thirds of its life is no fault: by then another issues, and it
+// an authority has passed three quarters of its life is no fault: by then another issues, and it
 // is trusted on.
 func authorityTerms(all []*x509.Certificate, now time.Time) []term {
-	latest := make(map[string]time.Time) // by subject, and by key
-	for _, c := range all {
-		for _, by := range []string{"subject" + string(c.RawSubject), "key" + string(c.RawSubjectPublicKeyInfo)} {
-			if c.NotAfter.After(latest[by]) {
-				latest[by] = c.NotAfter
-			}
-		}
-	}
 	var terms []term
-	for _, c := range all {
-		succeeded := latest["subject"+string(c.RawSubject)].After(c.NotAfter) || latest["key"+string(c.RawSubjectPublicKeyInfo)].After(c.NotAfter)
-		if succeeded || now.After(c.NotAfter) {
+	for i, c := range all {
+		succeeds := func(n *x509.Certificate) bool {
+			return (bytes.Equal(n.RawSubject, c.RawSubject) || bytes.Equal(n.RawSubjectPublicKeyInfo, c.RawSubjectPublicKeyInfo)) &&
+				n.NotAfter.After(c.NotAfter) && !n.NotBefore.After(c.NotAfter) // and leaves no time between
+		}
+		if now.After(c.NotAfter) || slices.ContainsFunc(all, succeeds) || slices.ContainsFunc(all[:i], c.Equal) {
 			continue
 		}
 		terms = append(terms, term{

@@ -18,11 +18,11 @@ type term struct {
 // lastWarning comes that long before the end, unless the one before it comes later.
 const lastWarning = 7 * 24 * time.Hour
 
-// certified returns when the end of a certificate is told ahead: when two thirds of its life
+// certified returns when the end of a certificate is told ahead: when three quarters of its life
 // have passed, when nine tenths have, and, since a tenth may be long, a week before it.
 func certified(from, until time.Time) []time.Duration {
 	life := until.Sub(from)
-	return []time.Duration{life / 3, life / 10, min(life/10, lastWarning)}
+	return []time.Duration{life / 4, life / 10, min(life/10, lastWarning)}
 }
 
 // passed returns how many of the times to tell it have come. The last is the end itself.
@@ -59,11 +59,28 @@ func (t *term) say(now time.Time) string {
 // told nothing. It is for one goroutine.
 type almanac struct {
 	told map[string]int // of terms that still stand
+	last time.Time      // when it was asked last
 }
+
+// backwards is how far a clock goes back that was wrong before: what it made known too early
+// is told again in its time.
+const backwards = 24 * time.Hour
 
 // due returns what is to be told now, or nil. Of several ends it tells the first, and how many
 // more there are.
 func (a *almanac) due(terms []term, now time.Time) error {
+	if now.Before(a.last.Add(-backwards)) {
+		a.told = nil
+		for i := range terms { // what has come by the right clock was told before
+			if n := terms[i].passed(now); n > 0 {
+				if a.told == nil {
+					a.told = make(map[string]int)
+				}
+				a.told[terms[i].key()] = n
+			}
+		}
+	}
+	a.last = now
 	told := make(map[string]int)
 	var news []*term
 	for i := range terms {

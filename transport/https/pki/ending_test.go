@@ -37,15 +37,15 @@ func TestWhenAnEndIsTold(t *testing.T) {
 		life time.Duration
 		want []time.Duration // after the start
 	}{
-		"an hour":   {time.Hour, []time.Duration{40 * time.Minute, 54 * time.Minute}},
-		"90 days":   {90 * day, []time.Duration{60 * day, 81 * day, 83 * day}},
-		"ten years": {3650 * day, []time.Duration{3650 * day * 2 / 3, 3285 * day, 3643 * day}},
+		"an hour":   {time.Hour, []time.Duration{45 * time.Minute, 54 * time.Minute}},
+		"90 days":   {90 * day, []time.Duration{67*day + 12*time.Hour, 81 * day, 83 * day}},
+		"ten years": {3650 * day, []time.Duration{3650 * day * 3 / 4, 3285 * day, 3643 * day}},
 	} {
 		end := start.Add(test.life)
 		terms := []term{{what: "it", until: end, ahead: certified(start, end)}}
 		var ends almanac
 		for i, after := range append(test.want, test.life+time.Nanosecond) {
-			// The thirds of a year are no whole nanoseconds.
+			// The parts of a year are no whole nanoseconds.
 			if err := ends.due(terms, start.Add(after-10*time.Nanosecond)); err != nil && after <= test.life {
 				t.Errorf("%s: %v before it is told: %v", name, after, err)
 			}
@@ -104,11 +104,11 @@ func TestCertificateThatEndsWithoutSuccessor(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := watching(t, p.Watch)
-		c.at(60*day - time.Second)
-		e.expect(t, "before two thirds", 0)
-		c.at(60 * day)
-		told := []string{cert + `: the certificate of "dns:server.example" ends in 30 days, at ` + first.Leaf.NotAfter.Format(time.RFC3339) + ": put its successor there"}
-		e.expect(t, "two thirds", 0, told...)
+		c.at(67*day + 12*time.Hour - time.Second)
+		e.expect(t, "before three quarters", 0)
+		c.at(67*day + 12*time.Hour)
+		told := []string{cert + `: the certificate of "dns:server.example" ends in 22 days, at ` + first.Leaf.NotAfter.Format(time.RFC3339) + ": put its successor there"}
+		e.expect(t, "three quarters", 0, told...)
 		// A successor that is not in order is a fault of its own, and no successor.
 		testpki.Write(t, cert, testpki.Encode("CERTIFICATE", second.Certificate...))
 		c.at(81 * day)
@@ -128,10 +128,10 @@ func TestCertificateThatEndsWithoutSuccessor(t *testing.T) {
 		other.expect(t, "another watch", 0, "has ended", "private key does not match")
 
 		testpki.WritePair(t, dir, second)
-		c.at(120*day - time.Second)
+		c.at(135*day - time.Second)
 		e.expect(t, "a successor", 1, told...)
-		c.at(120 * day)
-		e.expect(t, "two thirds of the successor's", 1, append(told, "ends in 60 days")...)
+		c.at(135 * day)
+		e.expect(t, "three quarters of the successor's", 1, append(told, "ends in 45 days")...)
 	})
 }
 
@@ -176,10 +176,10 @@ func TestIntermediateThatEndsBeforeTheLeaf(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := watching(t, p.Watch)
-		c.at(20*day - time.Second)
-		e.expect(t, "before two thirds", 0)
-		c.at(20 * day)
-		e.expect(t, "two thirds", 0, `"CN=between", which has issued the certificate of "dns:server.example", ends in 10 days`)
+		c.at(22*day + 12*time.Hour - time.Second)
+		e.expect(t, "before three quarters", 0)
+		c.at(22*day + 12*time.Hour)
+		e.expect(t, "three quarters", 0, `"CN=between", which has issued the certificate of "dns:server.example", ends in 7 days`)
 	})
 }
 
@@ -201,7 +201,7 @@ func TestAuthoritiesThatEnd(t *testing.T) {
 		"same key, longer":      {[]one{{"one", 1, 40 * day}, {"two", 1, 400 * day}}, nil},
 		"same subject, shorter": {[]one{{"one", 1, 40 * day}, {"one", 2, 20 * day}}, []string{`the authority "CN=one" ends in 4 days`}},
 		"ended long ago":        {[]one{{"one", 1, day}, {"two", 2, 400 * day}}, nil},
-		"two thirds only":       {[]one{{"one", 1, 50 * day}}, nil},
+		"three quarters only":   {[]one{{"one", 1, 47 * day}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -30,7 +30,7 @@ type Pair struct {
 // name, no weak key, and serve for TLS. Until a new pair is in order, the one before it
 // stays.
 //
-// If no new one comes, Watch says so in time: when two thirds of the certificate's life have
+// If no new one comes, Watch says so in time: when three quarters of the certificate's life have
 // passed, when nine tenths have, a week before the end if that is later, and at the end. The
 // end is that of the certificate in the chain that ends first.
 func Files(cert, key string) (*Pair, error) {

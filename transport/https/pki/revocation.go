@@ -176,15 +176,18 @@ func (l lists) notBefore(old lists) error {
 	return nil
 }
 
-// terms returns how long there is a list of each authority and key.
+// terms returns how long the list is good that judges for each authority and key: the newest.
 func (l lists) terms() []term {
 	var terms []term
 	for _, all := range l {
-		for _, o := range all {
-			later := func(n *list) bool {
-				return bytes.Equal(o.AuthorityKeyId, n.AuthorityKeyId) && n.NextUpdate.After(o.NextUpdate)
+		for i, o := range all {
+			newer := func(n *list) bool {
+				return bytes.Equal(o.AuthorityKeyId, n.AuthorityKeyId) && n.Number.Cmp(o.Number) > 0
 			}
-			if slices.ContainsFunc(all, later) {
+			equal := func(n *list) bool {
+				return bytes.Equal(o.AuthorityKeyId, n.AuthorityKeyId) && n.Number.Cmp(o.Number) == 0
+			}
+			if slices.ContainsFunc(all, newer) || slices.ContainsFunc(all[:i], equal) { // as judge has it
 				continue
 			}
 			terms = append(terms, term{

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/mcpsec/mcpsec-go/transport/stdio/egress"
 )
 
@@ -29,18 +31,18 @@ import (
 // addresses that stand in a certificate: it has to bring its own roots
 // (golang.org/x/crypto/x509roots/fallback with GODEBUG=x509usefallbackroots=1).
 //
-// Not covered: Limits, Syscalls, Mounts at another place (an error), a private /tmp or
-// loopback (name a folder in Write, and set TMPDIR), the list of system calls, and processes
-// that are left behind. The name of the host, its hardware and what lies at the top of its
-// file system can be seen. So, as others have measured, can the arguments and the
-// environment of the user's other programs (the sysctl kern.procargs2), whatever a profile
-// says: keep no secret there, or run the server as another user. A process may signal itself
-// and nobody else.
+// Not covered: Limits, Syscalls, NoFileless, User, Dir and Env, which whoever starts the program
+// sets, Mounts at another place (an error), a private /tmp or loopback (name a folder in Write,
+// and set TMPDIR), the list of system calls, and processes that are left behind. The name of
+// the host, its hardware and what lies at the top of its file system can be seen. So, as others
+// have measured, can the arguments and the environment of the user's other programs (the sysctl
+// kern.procargs2), whatever a profile says: keep no secret there, or run the server as another
+// user. A process may signal itself and nobody else.
 //
 // On macOS paths must exist and their links are followed. Elsewhere they are taken as they
 // are, but for /etc, /tmp and /var, which are links on macOS. A path that is no UTF-8, has
-// control characters or is longer than macOS takes is an error, as is a Program that is given
-// as an open file: macOS runs what lies at Path, below Exec.
+// control characters, is longer than macOS takes or goes by /System/Volumes/Data is an error,
+// as is a Program that is given as an open file: macOS runs what lies at Path, below Exec.
 func Seatbelt(c *Command, proxy uint16) (string, error) {
 	if runtime.GOOS == "darwin" {
 		return seatbelt(c, proxy, resolve)
@@ -123,7 +125,7 @@ func seatbeltView(c *Command, follow func(string) (string, []link, error)) (*vie
 		}
 		v.entries = append(v.entries, entry{source: found, target: found, access: a})
 		v.links = append(v.links, links...)
-		return reserved(found)
+		return errors.Join(reserved(same(found)), onVolume(found))
 	}
 	for _, part := range []struct {
 		paths  []string
@@ -159,6 +161,19 @@ func seatbeltView(c *Command, follow func(string) (string, []link, error)) (*vie
 	return v, nil
 }
 
+// same returns a spelling that two names have in common which most disks of macOS take for one:
+// whatever their case, and whether letters are composed.
+func same(name string) string { return strings.ToLower(norm.NFD.String(strings.ToUpper(name))) }
+
+// onVolume refuses the second name that every folder of the data has, and what is above it.
+func onVolume(name string) error {
+	const volume = "/system/volumes/data"
+	if n := same(name); within(n, volume) || within(volume, n) {
+		return errors.New("/System/Volumes/Data is all data under a second name: use the first")
+	}
+	return nil
+}
+
 // apart refuses paths of different rights where the one that is written would decide about
 // the other: a folder above it can be renamed, and with it what a path means.
 func (v *view) apart() error {
@@ -171,10 +186,11 @@ func (v *view) apart() error {
 			continue
 		}
 		for _, e := range slices.Concat(v.entries, fixed) {
-			switch below := within(e.target, w.target); {
-			case e.access == mayExec && (below || within(w.target, e.target)):
+			mine, other := same(w.target), same(e.target)
+			switch below := within(other, mine); {
+			case e.access == mayExec && (below || within(mine, other)):
 				return fmt.Errorf("profile: %q may be written and %q executed: what is written must not be executed: name narrower paths", w.target, e.target)
-			case e.access == mayRead && below && e.target != w.target:
+			case e.access == mayRead && below && other != mine:
 				return fmt.Errorf("profile: %q is to be read only within %q, which is written: nothing on macOS enforces that", e.target, w.target)
 			}
 		}

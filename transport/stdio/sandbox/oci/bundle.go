@@ -26,6 +26,7 @@ type bundle struct {
 	spec                *specs.Spec
 	root                bool // the host program is root
 	nets                *netns
+	pins                map[string]inode // what is to be seen at the places of the mounts
 }
 
 // defaultUser is the host's user of a process that root starts.
@@ -35,6 +36,9 @@ const defaultUser = 65534
 func newBundle(ctx context.Context, parent string, c *sandbox.Command) (_ *bundle, err error) {
 	if err := sandbox.Check(c); err != nil {
 		return nil, err
+	}
+	if at := c.Profile.Dir; at != "" && (!filepath.IsAbs(at) || strings.HasPrefix(filepath.Clean(at)+"/", "/proc/")) {
+		return nil, fmt.Errorf("the working directory %q: an absolute path is expected, and none below /proc, where a runtime's own descriptors lead outside", at)
 	}
 	dir, err := os.MkdirTemp(parent, "mcpsec-oci-")
 	if err != nil {
@@ -69,6 +73,9 @@ func newBundle(ctx context.Context, parent string, c *sandbox.Command) (_ *bundl
 		return nil, err
 	}
 	for _, m := range b.spec.Mounts {
+		if err := b.pin(m); err != nil {
+			return nil, err
+		}
 		if err := b.place(m); err != nil {
 			return nil, err
 		}
@@ -166,7 +173,11 @@ func (b *bundle) user(want int) (inside uint32, mapping []specs.LinuxIDMapping) 
 		want = defaultUser
 	}
 	const own = 1000
-	return own, []specs.LinuxIDMapping{{ContainerID: own, HostID: uint32(want), Size: 1}, {ContainerID: 0, HostID: uint32(want) + 1, Size: 1}}
+	root := uint32(defaultUser + 1) // nobody's; the one after the user's may be somebody
+	if want == int(root) {
+		root = defaultUser
+	}
+	return own, []specs.LinuxIDMapping{{ContainerID: own, HostID: uint32(want), Size: 1}, {ContainerID: 0, HostID: root, Size: 1}}
 }
 
 func rlimits(l sandbox.Limits) []specs.POSIXRlimit {

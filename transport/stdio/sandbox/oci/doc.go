@@ -9,13 +9,15 @@
 // the kernel must be Linux 5.12) with a root of its own that holds nothing but what the
 // profile names, all namespaces, no capabilities, no_new_privs, the same list of system calls
 // as the direct mechanism, rlimits and, as root, cgroup limits; starts it in the foreground;
-// and looks from outside whether that is in force, every mount with its options among it,
-// before it hands the process over. A program that was verified in memory is copied into the
-// bundle and compared again.
+// and looks from outside whether that is in force, what every mount shows and its options
+// among it, before it hands the process over. Which calls the list holds is not to be seen from
+// there, and is in force by the runtime's word. A program that was verified in memory is copied
+// into the bundle and compared again.
 //
 // With gVisor the program runs in a kernel that is a process of the host. It is told to load
 // the list of system calls, which it leaves out by default. From outside that process is seen,
-// with its namespaces and a list of calls of its own; what it does for the program (the list,
+// with its namespaces and a list of calls of its own, and that paths of the profile mean what
+// they meant when they were checked; what it does for the program (the list,
 // capabilities, rlimits, mounts) is in force by its word, and the report says so.
 //
 // # What it does not stop

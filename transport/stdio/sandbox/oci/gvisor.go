@@ -69,6 +69,9 @@ func inspectGVisor(pid int, p *process, c *sandbox.Command) (*sandbox.Report, er
 	if err := runsItself(pid, p.runtime); err != nil {
 		return nil, err
 	}
+	if err := p.bundle.unchanged(); err != nil {
+		return nil, err
+	}
 	r := newReport(p.name())
 	for _, ns := range namespaces {
 		if ns.control == sandbox.CgroupNamespace {

@@ -81,11 +81,11 @@ func TestOptionsForWhatIsMountedBelow(t *testing.T) {
 			t.Errorf("%s: %q, want %q", at, got, want)
 		}
 	}
-	check(read, "rbind", "nosuid", "nodev", "ro", "noexec", "rnosuid", "rnodev", "rro", "rnoexec")
-	check(write, "rbind", "nosuid", "nodev", "rw", "noexec", "rnosuid", "rnodev", "rnoexec")
+	check(read, "rbind", "rprivate", "nosuid", "nodev", "ro", "noexec", "rnosuid", "rnodev", "rro", "rnoexec")
+	check(write, "rbind", "rprivate", "nosuid", "nodev", "rw", "noexec", "rnosuid", "rnodev", "rnoexec")
 	b.forGVisor()
-	check(read, "rbind", "nosuid", "nodev", "ro", "noexec")
-	check(write, "rbind", "nosuid", "nodev", "rw", "noexec")
+	check(read, "rbind", "rprivate", "nosuid", "nodev", "ro", "noexec")
+	check(write, "rbind", "rprivate", "nosuid", "nodev", "rw", "noexec")
 }
 
 // What gVisor leaves mounted does not keep its folder.

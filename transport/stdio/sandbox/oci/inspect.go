@@ -8,8 +8,10 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox"
@@ -49,7 +51,10 @@ func inspect(pid int, runtimeName string, b *bundle, c *sandbox.Command) (*sandb
 	}
 	r.seen(sandbox.Capabilities, "none")
 	r.seen(sandbox.NoNewPrivs, "prctl")
-	r.seen(sandbox.Seccomp, "the runtime's libseccomp")
+	r.told(sandbox.Seccomp, true, "the runtime's libseccomp", "that there is a list is seen from outside, and not which calls are on it")
+	if err := checkUser(status, b); err != nil {
+		return nil, err
+	}
 	if err := checkLimits(pid, b); err != nil {
 		return nil, err
 	}
@@ -137,6 +142,23 @@ func readSome(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: more than %d bytes", name, most)
 	}
 	return raw, err
+}
+
+// checkUser compares the host's user and group with those that were asked for. An ordinary
+// user cannot leave the groups it is in.
+func checkUser(status map[string]string, b *bundle) error {
+	for field, ids := range map[string][]specs.LinuxIDMapping{"Uid": b.spec.Linux.UIDMappings, "Gid": b.spec.Linux.GIDMappings} {
+		want := strconv.FormatUint(uint64(ids[0].HostID), 10) // the first one is the program's
+		for have := range strings.FieldsSeq(status[field]) {
+			if have != want {
+				return fmt.Errorf("the process runs as another user or group: %s is %s, not %s", field, have, want)
+			}
+		}
+	}
+	if b.root && status["Groups"] != "" {
+		return fmt.Errorf("the process is in the groups %s", status["Groups"])
+	}
+	return nil
 }
 
 // checkLimits compares the rlimits with those that were asked for.

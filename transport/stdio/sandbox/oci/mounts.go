@@ -14,11 +14,12 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// bind shows a part of the host's file system. Of a folder what is taken away stands there
+// bind shows a part of the host's file system; what the host mounts there later does not
+// follow. Of a folder what is taken away stands there
 // twice: for the mount itself, which every runtime knows, and for those below it (version 1.1
 // of the specification). Whether a runtime did either is looked at once the program runs.
 func bind(source, target string, options ...string) specs.Mount {
-	m := specs.Mount{Destination: target, Type: "bind", Source: source, Options: append([]string{"rbind", "nosuid", "nodev"}, options...)}
+	m := specs.Mount{Destination: target, Type: "bind", Source: source, Options: append([]string{"rbind", "rprivate", "nosuid", "nodev"}, options...)}
 	if info, err := os.Stat(source); err == nil && info.IsDir() {
 		for _, option := range m.Options {
 			if slices.Contains(restrictions, option) {
@@ -40,7 +41,10 @@ func checkMounts(pid int, b *bundle) error {
 	if err != nil {
 		return fmt.Errorf("the mounts cannot be seen: %w", err)
 	}
-	return b.mounted(raw)
+	if err := b.mounted(raw); err != nil {
+		return err
+	}
+	return b.visible(pid)
 }
 
 // mounted is [checkMounts] of what the kernel says.
@@ -51,6 +55,9 @@ func (b *bundle) mounted(raw []byte) error {
 		if err != nil {
 			return err
 		}
+		if !b.expected(at) {
+			return fmt.Errorf("something is mounted at %s that nobody asked for", at)
+		}
 		seen[at] = true
 		for _, want := range b.wanted(at) {
 			if !slices.Contains(options, want) {
@@ -58,6 +65,11 @@ func (b *bundle) mounted(raw []byte) error {
 			}
 		}
 	}
+	return b.complete(seen)
+}
+
+// complete reports an error if something that was asked for is not mounted.
+func (b *bundle) complete(seen map[string]bool) error {
 	for _, m := range b.spec.Mounts {
 		at := filepath.Clean(m.Destination)
 		if led, err := filepath.EvalSymlinks(at); err == nil && !seen[at] {
@@ -69,6 +81,23 @@ func (b *bundle) mounted(raw []byte) error {
 	}
 	return nil
 }
+
+// expected reports whether something is to be mounted at a place: what was asked for, what
+// lies below a folder of the host's, and the devices and covers that are the runtime's own.
+func (b *bundle) expected(at string) bool {
+	if dir, name := filepath.Split(at); at == "/" || dir == "/dev/" && slices.Contains(devices, name) {
+		return true
+	}
+	if slices.Contains(b.spec.Linux.MaskedPaths, at) || slices.Contains(b.spec.Linux.ReadonlyPaths, at) {
+		return true
+	}
+	return slices.ContainsFunc(b.spec.Mounts, func(m specs.Mount) bool {
+		return at == m.Destination || m.Type == "bind" && strings.HasPrefix(at, m.Destination+"/")
+	})
+}
+
+// devices are those that a runtime adds.
+var devices = []string{"full", "null", "random", "tty", "urandom", "zero"}
 
 // wanted are the restrictions of what is mounted at a place.
 func (b *bundle) wanted(at string) []string {
@@ -91,7 +120,7 @@ func (b *bundle) wanted(at string) []string {
 // mountOf reads a line of /proc/PID/mountinfo: the place and its options.
 func mountOf(line string) (at string, options []string, err error) {
 	const place, settings = 4, 5
-	fields := strings.Fields(line)
+	fields := strings.Split(strings.TrimSuffix(line, "\n"), " ") // other blanks are part of names
 	if len(fields) <= settings {
 		return "", nil, fmt.Errorf("a mount of %d fields", len(fields))
 	}

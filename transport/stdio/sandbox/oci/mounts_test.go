@@ -11,7 +11,7 @@ import (
 
 func TestMountsAreHeldToWhatWasAsked(t *testing.T) {
 	t.Parallel()
-	b := &bundle{spec: &specs.Spec{Mounts: []specs.Mount{
+	b := &bundle{spec: &specs.Spec{Linux: &specs.Linux{MaskedPaths: []string{"/proc/keys"}, ReadonlyPaths: []string{"/proc/sys"}}, Mounts: []specs.Mount{
 		{Destination: "/proc", Type: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/tmp", Type: "tmpfs", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/tmp/work", Type: "bind", Options: []string{"rbind", "nosuid", "nodev", "rw", "noexec"}},

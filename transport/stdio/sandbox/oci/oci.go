@@ -147,7 +147,7 @@ func (p *process) run(ctx context.Context, c *sandbox.Command) error {
 			p.fault = nil // how it ended is in its state
 		}
 		p.delete(context.WithoutCancel(ctx))
-		p.bundle.remove()
+		p.remove()
 	}()
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -29,6 +30,9 @@ type process struct {
 	report  *sandbox.Report
 	done    chan struct{}
 	fault   error // of waiting; after done
+
+	asking sync.RWMutex // held while the runtime is asked something
+	gone   bool         // the bundle is: a runtime that is asked would make its folder again
 }
 
 func (p *process) name() string            { return filepath.Base(p.runtime) }
@@ -79,16 +83,30 @@ func (p *process) abandon(ctx context.Context) {
 // itself, unless it was killed.
 func (p *process) delete(ctx context.Context) { _, _ = p.ask(ctx, "delete", "--force", p.id) }
 
+// remove takes the bundle away, once nothing is asked of it any more.
+func (p *process) remove() {
+	p.asking.Lock()
+	defer p.asking.Unlock()
+	p.gone = true
+	p.bundle.remove()
+}
+
 // commandTimeout bounds the short commands of a runtime.
 const commandTimeout = 10 * time.Second
 
 // ask runs another command of the runtime, and returns what it prints.
 func (p *process) ask(ctx context.Context, args ...string) ([]byte, error) {
+	p.asking.RLock()
+	defer p.asking.RUnlock()
+	if p.gone {
+		return nil, os.ErrProcessDone
+	}
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	all := slices.Concat(p.args, []string{"--root", p.bundle.state}, args)
 	cmd := exec.CommandContext(ctx, p.runtime, all...) //nolint:gosec // the runtime of the caller's choice
 	cmd.Env = p.environ()
+	cmd.WaitDelay = time.Second // what it has started may keep its output open
 	return cmd.Output()
 }
 
