@@ -82,15 +82,19 @@ func (f *flight) checkSubscription(uri string, offered everything) {
 	}
 }
 
-// resources lists what the server offers now; nothing if it cannot be asked.
+// resources lists what the server offers to be read now; nothing if it cannot be asked.
 func (f *flight) resources() everything {
 	ss, ok := f.req.GetSession().(*mcp.ServerSession)
 	if !ok || f.guard.sdk == nil {
 		return everything{}
 	}
-	all, err := listEverything(f.parent, f.guard.sdk, ss)
+	resources, err := listResources(f.parent, f.guard.sdk, ss)
 	if err != nil {
 		return everything{}
 	}
-	return all
+	templates, err := listTemplates(f.parent, f.guard.sdk, ss)
+	if err != nil {
+		return everything{}
+	}
+	return everything{Resources: resources, Templates: templates}
 }

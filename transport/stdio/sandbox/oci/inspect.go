@@ -58,10 +58,10 @@ func inspect(pid int, runtimeName string, b *bundle, c *sandbox.Command) (*sandb
 	if err := checkLimits(pid, b); err != nil {
 		return nil, err
 	}
+	r.seen(sandbox.Rlimits, "setrlimit")
 	if err := checkMounts(pid, b); err != nil {
 		return nil, err
 	}
-	r.seen(sandbox.Rlimits, "setrlimit")
 	r.rest(runtimeName, b, c)
 	return r.Report, nil
 }

@@ -15,9 +15,9 @@ import (
 )
 
 // bind shows a part of the host's file system; what the host mounts there later does not
-// follow. Of a folder what is taken away stands there
-// twice: for the mount itself, which every runtime knows, and for those below it (version 1.1
-// of the specification). Whether a runtime did either is looked at once the program runs.
+// follow. Of a folder what is taken away stands there twice: for the mount itself, which
+// every runtime knows, and for those below it (version 1.1 of the specification). Whether a
+// runtime did either is looked at once the program runs.
 func bind(source, target string, options ...string) specs.Mount {
 	m := specs.Mount{Destination: target, Type: "bind", Source: source, Options: append([]string{"rbind", "rprivate", "nosuid", "nodev"}, options...)}
 	if info, err := os.Stat(source); err == nil && info.IsDir() {

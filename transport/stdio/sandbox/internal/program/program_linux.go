@@ -91,11 +91,6 @@ func (o *Op) Into(b *Block, offset int) *Op {
 	return o
 }
 
-// Ops are the calls in their order.
-func (p *Program) Ops() []*Op {
-	return p.ops
-}
-
 // Explain prints the program, one call a line, the same on every architecture.
 func (p *Program) Explain() string {
 	var b strings.Builder
