@@ -21,13 +21,12 @@ func (p *response) End(cause stream.Cause) {
 		goodbye = "retry: 1000\n" + goodbye
 	}
 	said := p.server.later(func() {
-		if p.mu.TryLock() {
-			if p.events && !p.ended.Load() {
-				_ = p.send([]byte(goodbye), grace) // it ends in any case
-			}
-			p.ended.Store(true)
-			p.mu.Unlock()
+		p.mu.Lock() // what is being written comes first; Kill ends it if it takes long
+		defer p.mu.Unlock()
+		if p.events && !p.ended.Load() {
+			_ = p.send([]byte(goodbye), grace) // it ends in any case
 		}
+		p.ended.Store(true)
 		p.cancel()
 	})
 	if !said {

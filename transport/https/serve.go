@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/mcpsec/mcpsec-go/transport/https/internal/stream"
@@ -126,6 +127,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.spawn(func() { _ = n.Shutdown(closing) }) // it waits for the connections there are
 	}
 	cut := !s.drain(ctx)
+	if cut {
+		s.farewell(closing)
+	}
 	s.streams.Close(stream.Call, stream.Session)
 	s.streams.Kill()
 	if !cut {
@@ -136,11 +140,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	closed()
 	s.stop()
-	last := time.NewTimer(lastWait)
-	defer last.Stop()
-	select {
-	case <-s.settled():
-	case <-last.C:
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWait)
+	defer cancel()
+	if !s.gone(last) {
 		cut = true
 	}
 	if cut {
@@ -188,17 +190,44 @@ func flushed(ctx context.Context, all []*serving) {
 
 // drain waits for calls and streams to end; false if they do not.
 func (s *Server) drain(ctx context.Context) bool {
+	return poll(ctx, func() bool {
+		s.streams.Close(stream.Stream) // those that waited for their calls
+		return s.none(stream.Call, stream.Stream, stream.Reading)
+	})
+}
+
+// farewell lets the streams that have just been ended say so: a call that hangs may have used
+// up the time there was.
+func (s *Server) farewell(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastWords)
+	defer cancel()
+	poll(ctx, func() bool { return s.none(stream.Stream) })
+}
+
+// gone waits for what was cancelled and cut off to return; false if it does not.
+func (s *Server) gone(ctx context.Context) bool {
+	select {
+	case <-s.settled():
+	case <-ctx.Done():
+		return false
+	}
+	return poll(ctx, func() bool { return s.none(stream.Call, stream.Stream, stream.Reading, stream.Session) })
+}
+
+func (s *Server) none(kinds ...stream.Kind) bool {
+	return !slices.ContainsFunc(kinds, func(k stream.Kind) bool { return s.streams.Count(k) > 0 })
+}
+
+// poll asks until the answer is yes; false if ctx ends first.
+func poll(ctx context.Context, done func() bool) bool {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		s.streams.Close(stream.Stream) // those that waited for their calls
-		if s.streams.Count(stream.Call) == 0 && s.streams.Count(stream.Stream) == 0 && s.streams.Count(stream.Reading) == 0 {
-			return true
-		}
+	for !done() {
 		select {
 		case <-ctx.Done():
 			return false
 		case <-tick.C:
 		}
 	}
+	return true
 }

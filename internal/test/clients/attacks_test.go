@@ -6,13 +6,15 @@ import (
 	"time"
 )
 
-// While an attack is under way normal clients get at least half of what they got before;
-// memory stays bounded; and when it is over, all is as it was.
+// While an attack is under way normal clients are served, each call of theirs; memory stays
+// bounded; and when it is over, all is as it was. How fast they are served is measured by
+// -whole, which has the machine for itself: at least half as fast as before. Beside the other
+// packages' tests a second's rate says little, and only starvation fails.
 func TestAttacks(t *testing.T) {
 	s := secured(t, "-anyone")
-	period := time.Second
+	period, share := time.Second, 0.1
 	if *whole {
-		period = 5 * time.Second
+		period, share = 5*time.Second, 0.5
 	}
 	attacks := map[string]attack{
 		"connections that say nothing": many(400, silent),
@@ -29,7 +31,7 @@ func TestAttacks(t *testing.T) {
 		s.tools(t, attacks)
 	}
 	for name, a := range attacks {
-		t.Run(name, func(t *testing.T) { s.endure(t, a, period) })
+		t.Run(name, func(t *testing.T) { s.endure(t, a, period, share) })
 	}
 }
 
@@ -47,7 +49,7 @@ func (s *site) tools(t *testing.T, attacks map[string]attack) {
 	attacks["h2load"] = tool(flood, "-D", "30", "-c", "2", "-m", "4", s.URL+"/mcp")
 }
 
-func (s *site) endure(t *testing.T, a attack, period time.Duration) {
+func (s *site) endure(t *testing.T, a attack, period time.Duration, share float64) {
 	t.Helper()
 	s.rate(t, period/4) // warm
 	before, _ := s.rate(t, period)
@@ -62,7 +64,7 @@ func (s *site) endure(t *testing.T, a attack, period time.Duration) {
 	for range 4 {
 		r, bad := s.rate(t, period)
 		during, failed = max(during, r), failed+bad
-		if during >= before/2 {
+		if during >= before*share {
 			break
 		}
 	}
@@ -77,13 +79,13 @@ func (s *site) endure(t *testing.T, a attack, period time.Duration) {
 		}
 	}
 	t.Logf("calls a second: %.0f before, %.0f during, %.0f after; %d failed; %+d MiB", before, during, after, failed, grown)
-	if before == 0 || during < before/2 {
+	if before == 0 || during < before*share {
 		t.Errorf("normal clients got %.0f calls a second, %.0f before", during, before)
 	}
 	if failed > 0 {
 		t.Errorf("%d calls of normal clients failed", failed)
 	}
-	if after < before/2 {
+	if after < before*share {
 		t.Errorf("after the attack %.0f calls a second, %.0f before", after, before)
 	}
 	if grown > 256 {
