@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -96,8 +97,14 @@ func (r *rsyslog) start(path string) {
 	}
 	r.until("rsyslogd listens", func() bool {
 		b, _ := os.ReadFile(filepath.Join(r.dir, "port"))
-		r.port = strings.TrimSpace(string(b))
-		return r.port != ""
+		if r.port = strings.TrimSpace(string(b)); r.port == "" {
+			return false
+		}
+		c, err := net.Dial("tcp", "127.0.0.1:"+r.port) // it names the port before it listens there
+		if err != nil {
+			return false
+		}
+		return c.Close() == nil
 	})
 }
 

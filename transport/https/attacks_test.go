@@ -448,16 +448,7 @@ func TestNotificationsDoNotPileUp(t *testing.T) {
 			return func() int { return p.Post(r.T, note).Status }
 		},
 		"HTTP+SSE": func(r *rig) func() int {
-			res := r.open("GET", "/sse", "", "Authorization", "Bearer alice")
-			in := lines(r.T, res.Body)
-			line, _ := awaitLine(r.T, in, "data: /sse")
-			path := strings.TrimPrefix(line, "data: ")
-			post := func(body string) int {
-				return r.do("POST", path, body, "Authorization", "Bearer alice").Status
-			}
-			post(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2024-11-05","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}`)
-			awaitLine(r.T, in, `data: {"jsonrpc":"2.0","id":1`)
-			post(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+			_, post := r.overSSE("alice")
 			return func() int { return post(note) }
 		},
 	} {
@@ -495,14 +486,7 @@ func TestNotificationsDoNotPileUp(t *testing.T) {
 func TestShutdownWaitsForCallsOverSSE(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *Config) { c.Limits.Drain = httpx.Patience })
-	res := r.open("GET", "/sse", "", "Authorization", "Bearer alice")
-	in := lines(t, res.Body)
-	line, _ := awaitLine(t, in, "data: /sse")
-	path := strings.TrimPrefix(line, "data: ")
-	post := func(body string) { r.do("POST", path, body, "Authorization", "Bearer alice") }
-	post(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2024-11-05","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}`)
-	awaitLine(t, in, `data: {"jsonrpc":"2.0","id":1`)
-	post(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+	in, post := r.overSSE("alice")
 	post(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"park","arguments":{}}}`)
 	<-r.parked
 	r.end()

@@ -80,6 +80,8 @@ type Limits struct {
 	ConnsPer     int           // connections of one address; 1,000
 	Calls        int           // calls under way; 1,000
 	CallsPer     int           // calls under way of one principal; 64
+	Bodies       int           // bytes of messages that are sent and not answered, beyond the first 64 KiB of each; 256 MiB
+	BodiesPer    int           // such bytes of one principal; 64 MiB
 	Sessions     int           // sessions; 20,000
 	SessionsPer  int           // sessions of one principal; 1,000
 	Streams      int           // open streams; 20,000

@@ -16,6 +16,8 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.ConnsPer, 1_000)
 	fill(&l.Calls, 1_000)
 	fill(&l.CallsPer, 64)
+	fill(&l.Bodies, 256<<20)
+	fill(&l.BodiesPer, 64<<20)
 	fill(&l.Sessions, 20_000)
 	fill(&l.SessionsPer, 1_000)
 	fill(&l.Streams, 20_000)
@@ -47,6 +49,7 @@ func (l Limits) registry() stream.Limits {
 		Call:    stream.Bounds{Total: l.Calls, Per: l.CallsPer},
 		Session: stream.Bounds{Total: l.Sessions, Per: l.SessionsPer},
 		Stream:  stream.Bounds{Total: l.Streams, Per: l.StreamsPer},
+		Weight:  stream.Bounds{Total: l.Bodies, Per: l.BodiesPer},
 		Age:     l.Age, Idle: l.Idle, Warn: l.Warn, Kill: grace,
 	}
 }

@@ -14,29 +14,63 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
+// light is how much of each body is not weighed.
+const light = 64 << 10
+
+// A scale weighs a body while it comes.
+type scale struct {
+	body    io.Reader
+	seen    int
+	streams *stream.Registry
+	key     string       // of the principal
+	load    *stream.Load // nil if the body is light
+}
+
+// Read fails with the error of [stream.Load.Add] when the body is more than may be held.
+func (b *scale) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	counted := max(b.seen, light)
+	b.seen += n
+	if b.seen <= counted {
+		return n, err
+	}
+	if b.load == nil {
+		b.load = b.streams.Load(b.key)
+	}
+	if full := b.load.Add(b.seen - counted); full != nil {
+		return 0, full
+	}
+	return n, err
+}
+
 // readBody reads the body of a request, of which a principal may send only so many at the
-// same time.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, c *caller) ([]byte, *refusal) {
+// same time, and only so many bytes until they are answered: then the load is released.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, c *caller) (raw []byte, load *stream.Load, f *refusal) {
 	release, err := s.streams.Reserve(stream.Reading, c.holder.Key)
 	if err != nil {
-		return nil, s.full(err, "Limits.CallsPer", "Limits.Calls")
+		return nil, nil, s.full(err, "Limits.CallsPer", "Limits.Calls")
 	}
 	defer release()
-	var body io.Reader = r.Body
+	body := &scale{body: r.Body, streams: s.streams, key: c.holder.Key}
 	if s.limits.Body >= 0 {
-		body = http.MaxBytesReader(w, r.Body, s.limits.Body)
+		body.body = http.MaxBytesReader(w, r.Body, s.limits.Body)
 	}
 	var buf bytes.Buffer
 	if n := r.ContentLength; n > 0 {
-		buf.Grow(int(min(n, 64<<10)) + bytes.MinRead) // the rest when it has come
+		buf.Grow(int(min(n, light)) + bytes.MinRead) // the rest when it has come
 	}
 	if _, err := buf.ReadFrom(body); err != nil {
-		if large := new(http.MaxBytesError); errors.As(err, &large) {
-			return nil, tooLong(large.Limit)
+		body.load.Release()
+		large := new(http.MaxBytesError)
+		switch {
+		case errors.As(err, &large):
+			return nil, nil, tooLong(large.Limit)
+		case errors.Is(err, stream.ErrFull), errors.Is(err, stream.ErrBusy), errors.Is(err, stream.ErrClosed):
+			return nil, nil, s.full(err, "Limits.BodiesPer", "Limits.Bodies")
 		}
-		return nil, refuse(http.StatusBadRequest, codeMalformed.Deny("the body cannot be read").Because(err))
+		return nil, nil, refuse(http.StatusBadRequest, codeMalformed.Deny("the body cannot be read").Because(err))
 	}
-	return buf.Bytes(), nil
+	return buf.Bytes(), body.load, nil
 }
 
 // full refuses what is too much.

@@ -282,6 +282,20 @@ func (r *rig) open(method, path, body string, header ...string) *http.Response {
 	return res
 }
 
+// overSSE opens a session over HTTP+SSE, and returns what arrives in it and how to send.
+func (r *rig) overSSE(token string) (in <-chan string, post func(body string) (status int)) {
+	r.Helper()
+	in = lines(r.T, r.open("GET", "/sse", "", "Authorization", "Bearer "+token).Body)
+	line, _ := awaitLine(r.T, in, "data: /sse")
+	post = func(body string) int {
+		return r.do("POST", strings.TrimPrefix(line, "data: "), body, "Authorization", "Bearer "+token).Status
+	}
+	post(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2024-11-05","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}`)
+	awaitLine(r.T, in, `data: {"jsonrpc":"2.0","id":1`)
+	post(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+	return in, post
+}
+
 // lines sends what arrives on a stream, line by line, and is closed at its end.
 func lines(t *testing.T, body io.Reader) <-chan string {
 	t.Helper()

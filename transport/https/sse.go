@@ -144,10 +144,11 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request, c *caller) *r
 	}
 	n.open.Renew(c.holder)
 	n.live.Renew(c.holder)
-	body, f := s.readBody(w, r, c)
+	body, load, f := s.readBody(w, r, c)
 	if f != nil {
 		return f
 	}
+	defer load.Release()
 	m, f := s.readMessage(body)
 	if f == nil {
 		f = s.permit(c, m)
@@ -155,7 +156,7 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request, c *caller) *r
 	if f != nil {
 		return f
 	}
-	if f := n.take(r, c, m); f != nil {
+	if f := n.take(r, c, m, load); f != nil {
 		return f.of(m)
 	}
 	w.Header()["Cache-Control"] = headerNoStore
@@ -163,8 +164,8 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request, c *caller) *r
 	return nil
 }
 
-// take queues a message.
-func (n *eventSession) take(r *http.Request, c *caller, m *mcpsec.Message) *refusal {
+// take queues a message. A call takes over its load.
+func (n *eventSession) take(r *http.Request, c *caller, m *mcpsec.Message, load *stream.Load) *refusal {
 	s := n.server
 	if !m.IsCall() {
 		if f := s.still(c); f != nil {
@@ -182,7 +183,7 @@ func (n *eventSession) take(r *http.Request, c *caller, m *mcpsec.Message) *refu
 	} else {
 		end, cancel = context.WithCancel(n.ctx)
 	}
-	f := n.begin(c, m, cancel)
+	f := n.begin(c, m, load, cancel)
 	if f != nil {
 		cancel()
 		return f

@@ -14,7 +14,15 @@ import (
 type eventCall struct {
 	entry  *stream.Entry
 	mark   uint64 // of the backlog
+	load   *stream.Load
 	cancel context.CancelFunc
+}
+
+// leave gives back what the call held.
+func (c *eventCall) leave() {
+	c.entry.Leave()
+	c.load.Release()
+	c.cancel()
 }
 
 // End cancels the call, as of [stream.Target].
@@ -30,7 +38,7 @@ func (*eventCall) Warn(time.Time) bool { return true }
 func (*eventCall) Beat(time.Time) {}
 
 // begin registers a call until it is answered.
-func (n *eventSession) begin(c *caller, m *mcpsec.Message, cancel context.CancelFunc) *refusal {
+func (n *eventSession) begin(c *caller, m *mcpsec.Message, load *stream.Load, cancel context.CancelFunc) *refusal {
 	call := &eventCall{cancel: cancel, mark: n.backlog.mark()}
 	entry, err := n.server.streams.Enter(stream.Call, c.holder, call)
 	if err != nil {
@@ -47,6 +55,7 @@ func (n *eventSession) begin(c *caller, m *mcpsec.Message, cancel context.Cancel
 		entry.Leave()
 		return refuse(http.StatusBadRequest, codeMalformed.Deny("the request id is in use"))
 	}
+	call.load = load.Move()
 	n.calls[m.ID] = call
 	return nil
 }
@@ -61,8 +70,7 @@ func (n *eventSession) end(id jsonrpc.ID) {
 	delete(n.calls, id)
 	n.mu.Unlock()
 	if call != nil {
-		call.entry.Leave()
-		call.cancel()
+		call.leave()
 	}
 }
 
@@ -73,8 +81,7 @@ func (n *eventSession) leave() {
 	n.calls = nil
 	n.mu.Unlock()
 	for _, call := range calls {
-		call.entry.Leave()
-		call.cancel()
+		call.leave()
 	}
 	n.open.Leave()
 }

@@ -41,10 +41,11 @@ func (s *Server) serveCurrent(w http.ResponseWriter, r *http.Request, c *caller)
 		s.wrongMethod(w, r, http.MethodPost)
 		return nil
 	}
-	body, f := s.readBody(w, r, c)
+	body, load, f := s.readBody(w, r, c)
 	if f != nil {
 		return f
 	}
+	defer load.Release()
 	m, f := s.readMessage(body)
 	if f != nil {
 		return f
@@ -70,10 +71,11 @@ func (s *Server) refuses(version string) bool {
 
 // postEarlier serves a message of a revision with sessions, or of none.
 func (s *Server) postEarlier(w http.ResponseWriter, r *http.Request, c *caller) *refusal {
-	body, f := s.readBody(w, r, c)
+	body, load, f := s.readBody(w, r, c)
 	if f != nil {
 		return f
 	}
+	defer load.Release()
 	inSession := s.config.Legacy && r.Header.Get("Mcp-Session-Id") != ""
 	if inSession && isBatch(body) {
 		return s.batch(w, r, c, body)

@@ -65,7 +65,11 @@ func flagGiven(path string) error {
 		return err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	return unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, 0x40)
+	flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS) // the others stay: some cannot change
+	if err != nil {
+		return err
+	}
+	return unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags|0x40))
 }
 
 // connect dials a port of this machine's, with data in the first packet if fast is set.

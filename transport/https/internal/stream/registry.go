@@ -18,6 +18,7 @@ const (
 	Call                // a call under way, with its answer
 	Session             // a session of a revision that has them
 	Stream              // a response that lasts until somebody ends it
+	Weight              // a byte of a message that was sent and is not answered
 	kinds
 )
 
@@ -27,7 +28,7 @@ type Bounds struct{ Total, Per int }
 
 // Limits are what a registry holds to.
 type Limits struct {
-	Reading, Call, Session, Stream Bounds
+	Reading, Call, Session, Stream, Weight Bounds
 
 	Age  time.Duration // of sessions and streams
 	Idle time.Duration // of sessions
@@ -72,7 +73,7 @@ type group struct {
 func New(l Limits, now func() time.Time) *Registry {
 	return &Registry{
 		limits: l, now: now,
-		bounds: [kinds]Bounds{l.Reading, l.Call, l.Session, l.Stream},
+		bounds: [kinds]Bounds{l.Reading, l.Call, l.Session, l.Stream, l.Weight},
 		groups: make(map[string]*group), all: make(map[*Entry]struct{}),
 	}
 }
@@ -99,13 +100,13 @@ type Entry struct {
 func (r *Registry) Reserve(kind Kind, key string) (release func(), err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.take(kind, key); err != nil {
+	if err := r.take(kind, key, 1); err != nil {
 		return nil, err
 	}
 	return func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.give(kind, key)
+		r.give(kind, key, 1)
 	}, nil
 }
 
@@ -114,7 +115,7 @@ func (r *Registry) Enter(kind Kind, h *Holder, t Target) (*Entry, error) {
 	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.take(kind, h.Key); err != nil {
+	if err := r.take(kind, h.Key, 1); err != nil {
 		return nil, err
 	}
 	e := &Entry{registry: r, kind: kind, key: h.Key, target: t, begun: now, holder: h, active: now}
@@ -140,15 +141,15 @@ func (e *Entry) Leave() {
 	if g := r.groups[e.key]; g != nil {
 		delete(g.entries, e)
 	}
-	r.give(e.kind, e.key)
+	r.give(e.kind, e.key, 1)
 }
 
-func (r *Registry) take(kind Kind, key string) error {
+func (r *Registry) take(kind Kind, key string, n int) error {
 	if r.closed {
 		return ErrClosed
 	}
 	b := r.bounds[kind]
-	if b.Total >= 0 && r.total[kind] >= b.Total {
+	if b.Total >= 0 && r.total[kind]+n > b.Total {
 		return ErrBusy
 	}
 	g := r.groups[key]
@@ -156,22 +157,22 @@ func (r *Registry) take(kind Kind, key string) error {
 		g = &group{}
 		r.groups[key] = g
 	}
-	if b.Per >= 0 && g.count[kind] >= b.Per {
+	if b.Per >= 0 && g.count[kind]+n > b.Per {
 		r.forget(key, g)
 		return ErrFull
 	}
-	g.count[kind]++
-	r.total[kind]++
+	g.count[kind] += n
+	r.total[kind] += n
 	return nil
 }
 
-func (r *Registry) give(kind Kind, key string) {
+func (r *Registry) give(kind Kind, key string, n int) {
 	g := r.groups[key]
 	if g == nil {
 		return
 	}
-	g.count[kind]--
-	r.total[kind]--
+	g.count[kind] -= n
+	r.total[kind] -= n
 	r.forget(key, g)
 }
 

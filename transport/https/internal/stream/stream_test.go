@@ -21,7 +21,7 @@ type bench struct {
 func newBench(change func(*Limits)) *bench {
 	b := &bench{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	none := Bounds{-1, -1}
-	l := Limits{Reading: none, Call: none, Session: none, Stream: none, Age: 10 * time.Hour, Idle: 5 * time.Minute, Warn: 30 * time.Second, Kill: time.Second}
+	l := Limits{Reading: none, Call: none, Session: none, Stream: none, Weight: none, Age: 10 * time.Hour, Idle: 5 * time.Minute, Warn: 30 * time.Second, Kill: time.Second}
 	if change != nil {
 		change(&l)
 	}
@@ -244,6 +244,38 @@ func TestBounds(t *testing.T) {
 		t.Error(err)
 	} else {
 		release()
+	}
+}
+
+func TestLoads(t *testing.T) {
+	t.Parallel()
+	b := newBench(func(l *Limits) { l.Weight = Bounds{Total: 100, Per: 60} })
+	first, second, other := b.Load("a"), b.Load("a"), b.Load("b")
+	for _, step := range []struct {
+		load  *Load
+		bytes int
+		want  error
+	}{
+		{first, 50, nil}, {second, 11, ErrFull}, {second, 10, nil}, {other, 41, ErrBusy}, {other, 40, nil},
+	} {
+		if err := step.load.Add(step.bytes); !errors.Is(err, step.want) {
+			t.Errorf("%d bytes: %v, want %v", step.bytes, err, step.want)
+		}
+	}
+	moved := first.Move()
+	first.Release()
+	if n := b.Count(Weight); n != 100 {
+		t.Errorf("%d bytes after a load was moved", n)
+	}
+	for _, l := range []*Load{moved, moved, second, other, nil, (*Load)(nil).Move()} {
+		l.Release()
+	}
+	if n := b.Count(Weight); n != 0 || len(b.groups) != 0 {
+		t.Errorf("%d bytes and %d groups are left", n, len(b.groups))
+	}
+	b.Close()
+	if err := first.Add(1); !errors.Is(err, ErrClosed) {
+		t.Error(err)
 	}
 }
 
