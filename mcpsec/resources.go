@@ -2,7 +2,9 @@ package mcpsec
 
 import (
 	"context"
+	"maps"
 	"regexp"
+	"slices"
 	"sync"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -15,23 +17,38 @@ import (
 // value has seen nothing.
 type catalog struct {
 	mu        sync.Mutex
-	listed    map[string]bool           // URIs
-	templates map[string]*regexp.Regexp // by their text; nil matches nothing
+	listed    map[string]bool // URIs
+	templates []*mcp.ResourceTemplate
+	compiled  map[string]*regexp.Regexp // by a template's text; nil matches nothing
 }
 
 // holds reports whether a URI is listed or a template can produce it.
 func (c *catalog) holds(uri string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.listed[uri] {
-		return true
-	}
-	for _, t := range c.templates {
-		if t != nil && t.MatchString(uri) {
-			return true
+	return c.listed[uri] || c.match(c.templates, uri)
+}
+
+// produces reports whether one of the templates can produce a URI.
+func (c *catalog) produces(templates []*mcp.ResourceTemplate, uri string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.match(templates, uri)
+}
+
+// match compiles what was not compiled before. The lock is held.
+func (c *catalog) match(templates []*mcp.ResourceTemplate, uri string) bool {
+	return slices.ContainsFunc(templates, func(t *mcp.ResourceTemplate) bool {
+		compiled, ok := c.compiled[t.URITemplate]
+		if !ok {
+			if c.compiled == nil {
+				c.compiled = make(map[string]*regexp.Regexp)
+			}
+			compiled = compileTemplate(t.URITemplate)
+			c.compiled[t.URITemplate] = compiled
 		}
-	}
-	return false
+		return compiled != nil && compiled.MatchString(uri)
+	})
 }
 
 // learn takes what a server lists now in the place of what it listed before.
@@ -40,17 +57,14 @@ func (c *catalog) learn(resources []*mcp.Resource, templates []*mcp.ResourceTemp
 	for _, r := range resources {
 		listed[r.URI] = true
 	}
+	kept := make(map[string]bool, len(templates))
+	for _, t := range templates {
+		kept[t.URITemplate] = true
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known := c.templates
-	c.listed, c.templates = listed, make(map[string]*regexp.Regexp, len(templates))
-	for _, t := range templates {
-		compiled, ok := known[t.URITemplate]
-		if !ok {
-			compiled = compileTemplate(t.URITemplate)
-		}
-		c.templates[t.URITemplate] = compiled
-	}
+	c.listed, c.templates = listed, templates
+	maps.DeleteFunc(c.compiled, func(text string, _ *regexp.Regexp) bool { return !kept[text] })
 }
 
 // compileTemplate reads a template as the SDK does, which matches nothing with one that

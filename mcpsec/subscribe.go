@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -69,15 +68,12 @@ func (f *flight) checkListen(p *mcp.SubscriptionsListenParams) {
 	}
 }
 
-// checkSubscription refuses a subscription to what the server cannot offer: the
-// SDK takes any URI and remembers it.
+// checkSubscription refuses a subscription to what nobody could read: the SDK takes any URI
+// and remembers it.
 func (f *flight) checkSubscription(uri string, offered everything) {
 	f.checkURI(uri)
 	listed := slices.ContainsFunc(offered.Resources, func(r *mcp.Resource) bool { return r.URI == uri })
-	if !listed && !slices.ContainsFunc(offered.Templates, func(t *mcp.ResourceTemplate) bool {
-		literal, _, _ := strings.Cut(t.URITemplate, "{")
-		return literal != "" && strings.HasPrefix(uri, literal)
-	}) {
+	if !listed && !f.guard.catalog.produces(offered.Templates, uri) {
 		f.reject(codeUnknownResource.Deny("unknown resource"))
 	}
 }
