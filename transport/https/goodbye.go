@@ -16,6 +16,10 @@ func (p *response) End(cause stream.Cause) {
 		p.Kill()
 		return
 	}
+	if p.hooks.single {
+		p.cancel() // its answer says so; Kill ends it if none comes
+		return
+	}
 	goodbye := ": this stream ends: " + cause.String() + "\n\n"
 	if cause == stream.Shutdown {
 		goodbye = "retry: 1000\n" + goodbye

@@ -14,6 +14,7 @@ import (
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 	"github.com/mcpsec/mcpsec-go/transport/https/internal/stream"
 	"github.com/mcpsec/mcpsec-go/transport/https/pki"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 )
 
 // initialized opens a session and returns its id.
@@ -197,15 +198,32 @@ func TestDisconnect(t *testing.T) {
 	until(t, "the call's end", func() bool { return r.server.streams.Count(stream.Call) == 0 })
 }
 
+// failed reports whether a call was answered that was cut off: by the server, or by its
+// handler, if that was faster.
+func failed(a *httpx.Answer, reason string) bool {
+	body := string(a.Body)
+	return code(a) == jsonrpc.CodeInternalError && strings.Contains(body, reason) || strings.Contains(body, `"isError":true`)
+}
+
+// A call that takes too long ends with an answer, also one whose answer has begun: the SDK
+// leaves it without, and an empty 200 says nothing.
 func TestCallDeadline(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, func(c *Config) { c.Limits.Call = 50 * time.Millisecond })
-	for _, p := range []*httpx.Peer{r.peer("alice").As("x"), r.peer("alice").Open(t)} {
-		p.CallTool(t, "park", map[string]any{})
-		ctx := <-r.parked
-		if ctx.Err() == nil {
-			t.Error("the handler runs on")
-		}
+	for name, beat := range map[string]time.Duration{"nothing sent": 0, "comments sent": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, func(c *Config) { c.Limits.Call, c.Limits.KeepAlive = 50*time.Millisecond+3*beat, beat })
+			for _, p := range []*httpx.Peer{r.peer("alice").As("x"), r.peer("alice").Open(t)} {
+				a := p.CallTool(t, "park", map[string]any{})
+				if !failed(a, "took longer") {
+					t.Errorf("answered %d %q", a.Status, a.Body)
+				}
+				ctx := <-r.parked
+				if ctx.Err() == nil {
+					t.Error("the handler runs on")
+				}
+			}
+		})
 	}
 }
 
@@ -239,6 +257,40 @@ func TestShutdownEnds(t *testing.T) {
 			t.Error("something is still open")
 		}
 	})
+}
+
+// A call that is cut off has an answer, as long as its handler heeds its context.
+func TestShutdownAnswersCalls(t *testing.T) {
+	t.Parallel()
+	for _, current := range []bool{true, false} {
+		r := newRig(t, nil)
+		p := r.peer("alice").As("x")
+		if !current {
+			p = r.peer("alice").Open(t)
+		}
+		answers := make(chan *httpx.Answer, 1)
+		go func() { answers <- p.CallTool(t, "park", map[string]any{}) }()
+		<-r.parked
+		r.end()
+		if a := <-answers; !failed(a, "shutting down") {
+			t.Errorf("current=%t: answered %d %q", current, a.Status, a.Body)
+		}
+	}
+}
+
+// A stream whose call is cut off ends with a word too.
+func TestShutdownOfABusyStream(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	in, post := r.overSSE("alice")
+	post(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"park","arguments":{}}}`)
+	<-r.parked
+	r.end()
+	for _, word := range []string{"retry: 1000", ": this stream ends: shutdown"} {
+		if _, ok := awaitLine(t, in, word); !ok {
+			t.Errorf("the stream ended without %q", word)
+		}
+	}
 }
 
 func TestShutdownWaitsForCalls(t *testing.T) {

@@ -3,12 +3,16 @@ package https
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/mcpsec/mcpsec-go/mcpsec"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 )
 
 var (
@@ -39,12 +43,13 @@ type response struct {
 	wrote  atomic.Int64 // when, in Unix nanoseconds
 	held   atomic.Bool  // the answer is written, and goes out when the handler returns
 
-	mu     sync.Mutex // one writer at a time
-	status int        // 0 until the header is sent
-	events bool       // the answer is an event stream
-	early  bool       // which was begun by a comment
-	size   int64      // of what is no event stream
-	armed  bool       // HTTP/2: a deadline is set that would end an idle stream
+	mu       sync.Mutex // one writer at a time
+	status   int        // 0 until the header is sent
+	events   bool       // the answer is an event stream
+	early    bool       // which was begun by a comment
+	size     int64      // of what is no event stream
+	answered bool       // the last event was the answer to the one call
+	armed    bool       // HTTP/2: a deadline is set that would end an idle stream
 
 	life sync.Mutex
 	over bool // the handler has returned: the connection may serve another request
@@ -159,7 +164,8 @@ func (p *response) send(b []byte, within time.Duration) error {
 	}
 	_, err := p.w.Write(b)
 	if err == nil && p.events {
-		last := p.hooks.single && !p.silent.Load() && isAnswer(b)
+		p.answered = p.hooks.single && isAnswer(b)
+		last := p.answered && !p.silent.Load()
 		if p.held.Store(last); !last {
 			err = p.ctl.Flush()
 		}
@@ -228,6 +234,29 @@ func (p *response) FlushError() error {
 	}
 	p.writeHeader(http.StatusOK)
 	return p.ctl.Flush()
+}
+
+// makeUp answers a call that the SDK left without an answer because its context ended: an
+// empty 200 says nothing to whoever waits. Whoever has left does not hear it.
+func (p *response) makeUp(m *mcpsec.Message, reason string) {
+	p.mu.Lock()
+	due := !p.ended.Load() && (p.status == 0 || p.events && !p.answered)
+	events := p.events
+	p.mu.Unlock()
+	if !due {
+		return
+	}
+	out, err := json.Marshal(answer{"2.0", m.ID.Raw(), &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: reason}})
+	if err != nil {
+		p.Kill()
+		return
+	}
+	if events {
+		out = event("message", out)
+	} else {
+		p.head["Content-Type"] = []string{"application/json"}
+	}
+	_, _ = p.Write(out) // the client may have left
 }
 
 // finish is called when the handler returns. Nothing touches the connection after it.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mcpsec/mcpsec-go/mcpsec"
 	"github.com/mcpsec/mcpsec-go/transport/https/internal/stream"
 )
 
@@ -130,7 +131,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if cut {
 		s.farewell(closing)
 	}
-	s.streams.Close(stream.Call, stream.Session)
+	s.streams.Close(stream.Session)
 	s.streams.Kill()
 	if !cut {
 		flushed(closing, all)
@@ -196,12 +197,13 @@ func (s *Server) drain(ctx context.Context) bool {
 	})
 }
 
-// farewell lets the streams that have just been ended say so: a call that hangs may have used
-// up the time there was.
+// farewell ends what did not end in time, and lets streams say so, also those that still
+// waited for a call.
 func (s *Server) farewell(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lastWords)
 	defer cancel()
-	poll(ctx, func() bool { return s.none(stream.Stream) })
+	s.streams.End(func(mcpsec.Principal) bool { return true }, stream.Shutdown)
+	poll(ctx, func() bool { return s.none(stream.Call, stream.Stream) })
 }
 
 // gone waits for what was cancelled and cut off to return; false if it does not.

@@ -2,6 +2,7 @@ package https
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 
@@ -163,13 +164,14 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, c *caller, m *mcpse
 	p.hooks = hooks
 	p.hooks.single = m.IsCall() && m.Method != methodListen
 	p.silent.Store(m.Method == "initialize")
+	var entry *stream.Entry
 	if m.IsCall() {
 		kind, per, total := stream.Call, "Limits.CallsPer", "Limits.Calls"
 		if m.Method == methodListen {
 			kind, per, total = stream.Stream, "Limits.StreamsPer", "Limits.Streams"
 		}
-		entry, err := s.streams.Enter(kind, c.holder, p)
-		if err != nil {
+		var err error
+		if entry, err = s.streams.Enter(kind, c.holder, p); err != nil {
 			return s.full(err, per, total).of(m)
 		}
 		defer entry.Leave()
@@ -181,6 +183,17 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, c *caller, m *mcpse
 	r.Body = m.Body()
 	r.ContentLength = int64(len(m.Bytes()))
 	h.ServeHTTP(p, r)
+	if !p.hooks.single {
+		return nil
+	}
+	switch {
+	case entry.Ended() == stream.Shutdown:
+		p.makeUp(m, "the server is shutting down")
+	case errors.Is(r.Context().Err(), context.DeadlineExceeded):
+		p.makeUp(m, "the call took longer than the server lets it")
+	default:
+		p.makeUp(m, "the call was ended")
+	}
 	return nil
 }
 
