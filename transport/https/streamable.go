@@ -164,14 +164,13 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, c *caller, m *mcpse
 	p.hooks = hooks
 	p.hooks.single = m.IsCall() && m.Method != methodListen
 	p.silent.Store(m.Method == "initialize")
-	var entry *stream.Entry
 	if m.IsCall() {
 		kind, per, total := stream.Call, "Limits.CallsPer", "Limits.Calls"
 		if m.Method == methodListen {
 			kind, per, total = stream.Stream, "Limits.StreamsPer", "Limits.Streams"
 		}
-		var err error
-		if entry, err = s.streams.Enter(kind, c.holder, p); err != nil {
+		entry, err := s.streams.Enter(kind, c.holder, p)
+		if err != nil {
 			return s.full(err, per, total).of(m)
 		}
 		defer entry.Leave()
@@ -187,10 +186,10 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, c *caller, m *mcpse
 		return nil
 	}
 	switch {
-	case entry.Ended() == stream.Shutdown:
-		p.makeUp(m, "the server is shutting down")
 	case errors.Is(r.Context().Err(), context.DeadlineExceeded):
 		p.makeUp(m, "the call took longer than the server lets it")
+	case s.leaving.Load():
+		p.makeUp(m, "the server is shutting down")
 	default:
 		p.makeUp(m, "the call was ended")
 	}
