@@ -133,9 +133,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.streams.Close(stream.Session)
 	s.streams.Kill()
-	if !cut {
-		flushed(closing, all)
-	}
+	flushed(closing, all)
 	for _, n := range all {
 		_ = n.Close() // which has nothing to say that Serve does not
 	}
