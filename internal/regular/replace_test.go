@@ -74,23 +74,25 @@ func TestDraftThatIsPlanted(t *testing.T) {
 		"a folder":                     func(_, draft string) error { return os.Mkdir(draft, 0o700) },
 		"a file that others may write": func(_, draft string) error { return os.WriteFile(draft, nil, 0o666) },
 	} {
-		dir := t.TempDir()
-		other, path := writeFile(t, filepath.Join(dir, "other"), "mine"), writeFile(t, filepath.Join(dir, "key"), "old")
-		random := rand.Text()
-		draft := filepath.Join(dir, draftPrefix+random+draftSuffix)
-		if err := plant(other, draft); err != nil {
-			t.Logf("reason: %s cannot be made here: %v", what, err)
-			continue
-		}
-		err := place(path, []byte("new"), 0o600, random, os.Rename)
-		if !errors.Is(err, fs.ErrExist) {
-			t.Errorf("%s: %v", what, err)
-		}
-		holds(t, other, "mine")
-		holds(t, path, "old")
-		if names := namesIn(t, dir); len(names) != 3 {
-			t.Errorf("%s: there are %q", what, names)
-		}
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			other, path := writeFile(t, filepath.Join(dir, "other"), "mine"), writeFile(t, filepath.Join(dir, "key"), "old")
+			random := rand.Text()
+			draft := filepath.Join(dir, draftPrefix+random+draftSuffix)
+			if err := plant(other, draft); err != nil {
+				t.Skipf("reason: it cannot be made here: %v", err)
+			}
+			err := place(path, []byte("new"), 0o600, random, os.Rename)
+			if !errors.Is(err, fs.ErrExist) {
+				t.Error(err)
+			}
+			holds(t, other, "mine")
+			holds(t, path, "old")
+			if names := namesIn(t, dir); len(names) != 3 {
+				t.Errorf("there are %q", names)
+			}
+		})
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mcpsec/mcpsec-go/internal/test/asuser"
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -136,11 +137,36 @@ func TestUnreadableEgress(t *testing.T) {
 func TestFilterOfTheHostIsNotTakenForOurs(t *testing.T) {
 	t.Parallel()
 	host := lookAt("/proc/thread-self")
-	host.status = map[string]string{"Seccomp_filters": "2"}
+	host.status = "Seccomp_filters:\t2\n"
 	for its, ok := range map[string]bool{"2": false, "1": false, "x": false, "3": true} {
-		child := &outside{status: map[string]string{"Seccomp": "2", "Seccomp_filters": its}, host: host}
+		child := &outside{status: procfs.Status("Seccomp:\t2\nSeccomp_filters:\t" + its + "\n"), host: host}
 		if err := child.seeFilter(); (err == nil) != ok {
 			t.Errorf("%s filters: %v", its, err)
+		}
+	}
+}
+
+// Blanks that the kernel does not escape are part of a name, and end none: a folder so
+// called is not taken for what is mounted at /proc.
+func TestMountsThatLookLikeOthers(t *testing.T) {
+	t.Parallel()
+	const proc = "66 65 0:40 / /proc ro,nosuid - proc none rw\n"
+	for name, test := range map[string]struct {
+		mounts string
+		ok     bool
+	}{
+		"alone":                         {proc, true},
+		"after a folder of another":     {"70 65 254:0 /srv\u00a0/proc /srv/x ro - ext4 /dev/vda rw\n" + proc, true},
+		"a folder that says it is one":  {"70 65 254:0 /srv\v/proc ro - ext4 /dev/vda rw\n", false},
+		"a folder of the host's called": {"70 65 254:0 /srv\v/proc\vro /x ro - proc none rw\n", false},
+		"that is written":               {strings.Replace(proc, "ro,", "rw,", 1), false},
+		"an option like it":             {strings.Replace(proc, "ro,", "rosy,", 1), false},
+		"of another kind":               {strings.Replace(proc, "- proc", "- tmpfs", 1), false},
+		"after a line that is none":     {"66\n" + proc, false},
+		"nowhere":                       {"", false},
+	} {
+		if err := seeMount(test.mounts, "/proc", "proc"); (err == nil) != test.ok {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

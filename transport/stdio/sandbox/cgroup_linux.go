@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/procfs"
 )
 
 // cgroup are the groups of one sandbox: one below the host's own in the unified
@@ -89,7 +91,7 @@ func (g *cgroup) make(h hierarchy, name string, l Limits) error {
 	if h.unified {
 		memory = "memory.max"
 		g.unified = dir
-		list, _ := text(filepath.Join(dir, "cgroup.controllers")) // empty: none is delegated
+		list, _ := procfs.Read(filepath.Join(dir, "cgroup.controllers"), procfs.Most) // empty: none is delegated
 		h.controllers = strings.Fields(list)
 	}
 	for _, s := range []struct {
@@ -99,7 +101,7 @@ func (g *cgroup) make(h hierarchy, name string, l Limits) error {
 		if !has(s.controller) {
 			continue
 		}
-		if err := put(filepath.Join(dir, s.file), strconv.FormatInt(s.value, 10)); err != nil {
+		if err := procfs.Write(filepath.Join(dir, s.file), strconv.FormatInt(s.value, 10)); err != nil {
 			return err
 		}
 		g.limits = append(g.limits, s.controller)
@@ -110,7 +112,7 @@ func (g *cgroup) make(h hierarchy, name string, l Limits) error {
 // add puts a process into the groups.
 func (g *cgroup) add(pid int) error {
 	for _, dir := range g.dirs {
-		if err := put(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid)); err != nil {
+		if err := procfs.Write(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid)); err != nil {
 			return err
 		}
 	}
@@ -122,7 +124,7 @@ func (g *cgroup) kill() {
 	if g == nil {
 		return
 	}
-	if g.unified != "" && put(filepath.Join(g.unified, "cgroup.kill"), "1") == nil {
+	if g.unified != "" && procfs.Write(filepath.Join(g.unified, "cgroup.kill"), "1") == nil {
 		return
 	}
 	for range 100 { // a process may fork while its siblings are killed
@@ -140,7 +142,7 @@ func (g *cgroup) kill() {
 func (g *cgroup) members() []int {
 	var pids []int
 	for _, dir := range g.dirs {
-		list, _ := text(filepath.Join(dir, "cgroup.procs")) // gone: nobody in it
+		list, _ := procfs.Read(filepath.Join(dir, "cgroup.procs"), procfs.MostOfHost) // gone: nobody in it
 		for f := range strings.FieldsSeq(list) {
 			if pid, err := strconv.Atoi(f); err == nil {
 				pids = append(pids, pid)
@@ -176,7 +178,7 @@ var known struct {
 
 // hierarchies are those that this process is in and sees.
 func hierarchies() ([]hierarchy, error) {
-	own, err := text("/proc/self/cgroup")
+	own, err := procfs.Read("/proc/self/cgroup", procfs.Most)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +195,7 @@ func hierarchies() ([]hierarchy, error) {
 }
 
 func findHierarchies(own string) ([]hierarchy, error) {
-	mounts, err := text("/proc/self/mountinfo")
+	mounts, err := procfs.Read("/proc/self/mountinfo", procfs.MostOfHost)
 	if err != nil {
 		return nil, err
 	}
@@ -219,25 +221,22 @@ func findHierarchies(own string) ([]hierarchy, error) {
 
 // mountOf is where a group of a hierarchy lies, or "" if it is mounted nowhere.
 func mountOf(mounts string, h hierarchy, group string) string {
-	for entry := range strings.Lines(mounts) {
-		before, after, _ := strings.Cut(entry, " - ")
-		where, kind := strings.Fields(before), strings.Fields(after)
-		if len(where) < 5 || len(kind) < 3 {
-			continue
-		}
+	for m, err := range procfs.Mounts(mounts) {
 		switch {
-		case h.unified && kind[0] != "cgroup2", !h.unified && kind[0] != "cgroup":
+		case err != nil:
+			continue // it is a place to look for, and there may be others
+		case h.unified && m.Type != "cgroup2", !h.unified && m.Type != "cgroup":
 			continue
-		case !h.unified && !slices.ContainsFunc(strings.Split(kind[2], ","), func(o string) bool { return slices.Contains(h.controllers, o) }):
+		case !h.unified && !slices.ContainsFunc(h.controllers, m.Super.Has):
 			continue
 		}
-		if root := where[3]; root != "/" {
-			if !within(group, root) {
+		if m.Root != "/" {
+			if !within(group, m.Root) {
 				continue
 			}
-			group = strings.TrimPrefix(group, root)
+			group = strings.TrimPrefix(group, m.Root)
 		}
-		return filepath.Join(where[4], group)
+		return filepath.Join(m.At, group)
 	}
 	return ""
 }

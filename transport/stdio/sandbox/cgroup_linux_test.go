@@ -53,6 +53,7 @@ func TestWhereGroupsAre(t *testing.T) {
 31 23 0:27 /docker/x /sys/fs/cgroup/memory rw - cgroup none rw,memory
 32 23 0:28 / /sys/fs/cgroup/unified rw - cgroup2 none rw,nsdelegate
 broken
+33 23 0:29 / /srv/our\040groups/cpu rw - cgroup none rw,cpuset
 `
 	for name, tt := range map[string]struct {
 		h    hierarchy
@@ -63,6 +64,7 @@ broken
 		"within a container":         {hierarchy{controllers: []string{"memory"}}, "/docker/x/b", "/sys/fs/cgroup/memory/b"},
 		"outside of what is mounted": {hierarchy{controllers: []string{"memory"}}, "/docker/xy", ""},
 		"unified":                    {hierarchy{unified: true}, "/", "/sys/fs/cgroup/unified"},
+		"at a place with a blank":    {hierarchy{controllers: []string{"cpuset"}}, "/a b", "/srv/our groups/cpu/a b"},
 		"mounted nowhere":            {hierarchy{controllers: []string{"cpu"}}, "/", ""},
 		"one controller of its name": {hierarchy{controllers: []string{"name=pids"}}, "/", ""},
 	} {

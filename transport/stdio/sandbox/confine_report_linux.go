@@ -1,14 +1,15 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,7 +19,7 @@ var selfWanted = []Control{LandlockFiles, LandlockNet, LandlockScope, Seccomp, N
 
 func (c *confinement) newReport() *Report {
 	r := &Report{
-		Schema: 1, Mechanism: "self", Arch: runtime.GOARCH, Kernel: kernel(), LandlockABI: c.abi, Filter: c.filter.Digest(),
+		Schema: 1, Mechanism: "self", Arch: runtime.GOARCH, Kernel: procfs.Release(), LandlockABI: c.abi, Filter: c.filter.Digest(),
 	}
 	for _, control := range everything {
 		f := Finding{Control: control, Wanted: slices.Contains(selfWanted, control)}
@@ -83,41 +84,22 @@ type status struct {
 	filtered     bool
 }
 
-// statusOf reads a status file of /proc.
-func statusOf(path string) (s status, err error) {
-	text, err := os.ReadFile(path)
+// statusOf reads the status of a thread by its folder in /proc.
+func statusOf(thread string) (s status, err error) {
+	text, err := procfs.StatusOf(thread)
 	if err != nil {
 		return s, err
 	}
-	seen := 0
-	for entry := range strings.Lines(string(text)) {
-		name, value, _ := strings.Cut(entry, ":")
-		value = strings.TrimSpace(value)
-		number := func() uint64 {
-			n, bad := strconv.ParseUint(value, 16, 64)
-			if bad != nil {
-				err = fmt.Errorf("%s: %s is %q", path, name, value)
-			}
-			seen++
-			return n
+	number := func(name string) uint64 {
+		n, bad := text.Number(name, 16)
+		if bad != nil && err == nil {
+			err = fmt.Errorf("%s/status: %w", thread, bad)
 		}
-		switch name {
-		case "CapEff":
-			s.effective = number()
-			s.capabilities |= s.effective
-		case "CapPrm", "CapInh":
-			s.capabilities |= number()
-		case "CapAmb":
-			s.ambient = number()
-		case "NoNewPrivs":
-			s.noNewPrivs = number() == 1
-		case "Seccomp":
-			s.filtered = number() == unix.SECCOMP_MODE_FILTER
-		}
+		return n
 	}
-	if err == nil && seen != 6 {
-		err = fmt.Errorf("%s: lacks lines that a kernel with seccomp writes", path)
-	}
+	s.effective, s.ambient = number("CapEff"), number("CapAmb")
+	s.capabilities = s.effective | number("CapPrm") | number("CapInh")
+	s.noNewPrivs, s.filtered = number("NoNewPrivs") == 1, number("Seccomp") == unix.SECCOMP_MODE_FILTER
 	return s, err
 }
 
@@ -131,8 +113,8 @@ func verifyThreads(tasks string, allow []Control) error {
 		return fmt.Errorf("%s: no threads", tasks)
 	}
 	for _, e := range entries {
-		s, err := statusOf(filepath.Join(tasks, e.Name(), "status"))
-		if os.IsNotExist(err) || strings.Contains(fmt.Sprint(err), "no such process") {
+		s, err := statusOf(filepath.Join(tasks, e.Name()))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 			continue // ended since
 		}
 		switch {

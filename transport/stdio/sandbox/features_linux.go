@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/landlock"
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -42,7 +43,7 @@ func (h *host) root() bool { return h.uid == 0 }
 
 // thisHost looks at the machine.
 func thisHost(user int) (host, error) {
-	h := host{arch: runtime.GOARCH, uid: os.Geteuid(), gid: os.Getegid(), user: user, abi: landlock.ABI(), kernel: kernel(), lastCap: lastCapability(), listener: listenerFlags()}
+	h := host{arch: runtime.GOARCH, uid: os.Geteuid(), gid: os.Getegid(), user: user, abi: landlock.ABI(), kernel: procfs.Release(), lastCap: lastCapability(), listener: listenerFlags()}
 	if h.user == 0 {
 		h.user = nobody
 	}
@@ -73,14 +74,6 @@ var listenerFlags = sync.OnceValue(func() int {
 	}
 	return unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
 })
-
-func kernel() string {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return ""
-	}
-	return unix.ByteSliceToString(u.Release[:])
-}
 
 // Probe says what [Direct] can put in force on this machine for this user, by starting a
 // process that confines itself and ends. The error says why not even that could be done.
@@ -141,7 +134,7 @@ var switchedOff = sync.OnceValue(func() string {
 		{"/proc/sys/user/max_net_namespaces", "0", "raise the sysctl user.max_net_namespaces"},
 		{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "give this program an AppArmor profile with the rule \"userns,\""},
 	} {
-		if line(s.file) == s.off {
+		if procfs.Line(s.file) == s.off {
 			return s.remedy
 		}
 	}

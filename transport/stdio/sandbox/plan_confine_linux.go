@@ -4,12 +4,14 @@ package sandbox
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
 	"unsafe"
 
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/landlock"
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/loopnet"
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/program"
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/seccomp"
 	"golang.org/x/sys/unix"
@@ -144,8 +146,9 @@ func (p *plan) provePorts() {
 		port--
 	}
 	s := p.Do("socket", program.Socket, program.Number(unix.AF_INET), program.Number(unix.SOCK_STREAM|unix.SOCK_CLOEXEC), program.Number(0))
-	address := socketAddress([4]byte{127, 0, 0, 1}, port)
-	p.Do("other ports are closed", program.Bind, program.Result(s), program.At(memory(fmt.Sprintf("127.0.0.1:%d", port), &address)), program.Number(unsafe.Sizeof(address))).
+	at := netip.AddrPortFrom(loopnet.Proxy.Addr(), port)
+	address := socketAddress(at)
+	p.Do("other ports are closed", program.Bind, program.Result(s), program.At(memory(at.String(), &address)), program.Number(unsafe.Sizeof(address))).
 		Expect(-int64(unix.EACCES))
 	p.Do("close socket", program.Close, program.Result(s))
 }
@@ -155,7 +158,7 @@ func (p *plan) rules() error {
 	listen := p.command.Profile.Listen
 	connect := append([]uint16{}, listen...)
 	if len(p.ports) > 0 {
-		connect = append(append(connect, proxyPort), p.ports...)
+		connect = append(append(connect, loopnet.Proxy.Port()), p.ports...)
 	}
 	s, err := landlock.Compile(nil, nil, nil, connect, listen, p.has(LandlockNet), p.has(LandlockScope), p.host.abi)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unsafe"
 
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/loopnet"
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/program"
 	"golang.org/x/sys/unix"
 )
@@ -147,10 +148,10 @@ func (p *plan) etc() {
 		{"/etc/passwd", "sandbox:x:1000:1000::/tmp:/bin/sh\n"},
 		{"/etc/group", "sandbox:x:1000:\n"},
 		{"/etc/hosts", "127.0.0.1 localhost\n"},
-		{"/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"},
+		{"/etc/nsswitch.conf", loopnet.NSSwitch},
 	}
 	if p.served() {
-		files = append(files, [2]string{"/etc/resolv.conf", "nameserver 127.0.0.53\noptions timeout:1 attempts:1\n"})
+		files = append(files, [2]string{"/etc/resolv.conf", loopnet.ResolvConf})
 	}
 	for _, f := range files {
 		if cover(p.view.entries, f[0]) != nil || p.links(f[0]) {

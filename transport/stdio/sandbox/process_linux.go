@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/eintr"
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -120,7 +122,7 @@ const stragglers = 2 * time.Second
 func (p *process) reap() {
 	defer close(p.done)
 	if !p.whole {
-		_ = ignoringEINTR(func() error {
+		_ = eintr.Ignore(func() error {
 			return unix.Waitid(unix.P_PID, p.child.Pid, &unix.Siginfo{}, unix.WEXITED|unix.WNOWAIT, nil)
 		})
 		// Its number is its own until it is reaped below, and so are the group's and the
@@ -140,7 +142,7 @@ func (p *process) reap() {
 func (p *process) empty() {
 	// The kernel gives numbers in turn, and the first one's is still taken: if nobody has
 	// got one since, there is nobody to look for.
-	if last, err := text("/proc/sys/kernel/ns_last_pid"); err == nil && last == strconv.Itoa(p.child.Pid)+"\n" {
+	if last, err := procfs.Read("/proc/sys/kernel/ns_last_pid", procfs.Most); err == nil && last == strconv.Itoa(p.child.Pid)+"\n" {
 		return
 	}
 	for deadline := time.Now().Add(stragglers); time.Now().Before(deadline); <-time.After(time.Millisecond) {
@@ -192,7 +194,7 @@ func (p *process) Kill(ctx context.Context) error {
 // ended and wait for their parent.
 func inSession(first int) []int {
 	var list []int
-	_ = each("/proc", func(name []byte) { // what is seen is what can be killed
+	_ = procfs.Each("/proc", func(name []byte) { // what is seen is what can be killed
 		pid := 0
 		for _, digit := range name {
 			if digit < '0' || digit > '9' {
@@ -206,7 +208,7 @@ func inSession(first int) []int {
 		if session, err := unix.Getsid(pid); err != nil || session != first {
 			return
 		}
-		stat, err := text("/proc/" + strconv.Itoa(pid) + "/stat")
+		stat, err := procfs.Read("/proc/"+strconv.Itoa(pid)+"/stat", procfs.Most)
 		if err != nil {
 			return
 		}

@@ -9,11 +9,12 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/procfs"
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/program"
 )
 
 // finding says of one control what the plan did.
-func (p *plan) finding(c Control, run *program.Run, status map[string]string, groupErr error) Finding {
+func (p *plan) finding(c Control, run *program.Run, status procfs.Status, groupErr error) Finding {
 	f := Finding{Control: c, Wanted: true, Required: required(p.command, c, p.without) && !slices.Contains(p.command.Allow, c)}
 	if err := p.without[c]; err != nil {
 		f.Detail, f.Remedy = err.Error(), remedy(c, err)
@@ -94,8 +95,12 @@ func (p *plan) egress(f *Finding) {
 
 // speculated says what became of the two kinds of speculation that a process can switch
 // off for itself.
-func (p *plan) speculated(f *Finding, run *program.Run, status map[string]string) {
-	store, jump := cmp.Or(status["Speculation_Store_Bypass"], "unknown"), cmp.Or(status["SpeculationIndirectBranch"], "unknown")
+func (p *plan) speculated(f *Finding, run *program.Run, status procfs.Status) {
+	said := func(name string) string {
+		state, _ := status.Field(name) // what is not said is unknown
+		return cmp.Or(state, "unknown")
+	}
+	store, jump := said("Speculation_Store_Bypass"), said("SpeculationIndirectBranch")
 	safe := func(result int64, state string) bool {
 		return result == 0 || strings.Contains(state, "not vulnerable") || strings.Contains(state, "mitigated") || strings.Contains(state, "force disabled")
 	}
@@ -108,5 +113,5 @@ func (p *plan) speculated(f *Finding, run *program.Run, status map[string]string
 
 // hyperThreads is what the kernel says of them. It does not change while programs run.
 var hyperThreads = sync.OnceValue(func() string {
-	return cmp.Or(line("/sys/devices/system/cpu/smt/control"), "unknown")
+	return cmp.Or(procfs.Line("/sys/devices/system/cpu/smt/control"), "unknown")
 })

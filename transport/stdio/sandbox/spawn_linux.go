@@ -11,6 +11,9 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/eintr"
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/loopnet"
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/procfs"
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/program"
 	"golang.org/x/sys/unix"
 )
@@ -76,7 +79,7 @@ func (l *launching) prepare(c *Command, v *view, h host, without map[Control]err
 	}
 	l.socket, l.theirs = ends[0], ends[1]
 	if c.Stdin == nil || c.Stdout == nil || c.Stderr == nil {
-		if l.null, err = openAt(os.DevNull, unix.O_RDWR); err != nil {
+		if l.null, err = eintr.Open(os.DevNull, unix.O_RDWR); err != nil {
 			return fmt.Errorf("sandbox: %w", err)
 		}
 	}
@@ -154,7 +157,7 @@ func (h *host) try(flags uintptr) error {
 		return err
 	}
 	defer run.Close()
-	return ignoringEINTR(func() error {
+	return eintr.Ignore(func() error {
 		_, err := unix.Wait4(run.PID, nil, 0, nil)
 		return err
 	})
@@ -277,13 +280,13 @@ func (l *launching) mapUser() error {
 	dir := "/proc/" + strconv.Itoa(l.run.PID)
 	if h.root() {
 		uid, gid = h.user, h.user
-	} else if err := put(dir+"/setgroups", "deny"); err != nil {
+	} else if err := procfs.Write(dir+"/setgroups", "deny"); err != nil {
 		return explainMap(err)
 	}
-	if err := put(dir+"/gid_map", fmt.Sprintf("%d %d 1\n", insideID, gid)); err != nil {
+	if err := procfs.Write(dir+"/gid_map", fmt.Sprintf("%d %d 1\n", insideID, gid)); err != nil {
 		return explainMap(err)
 	}
-	return explainMap(put(dir+"/uid_map", fmt.Sprintf("%d %d 1\n", insideID, uid)))
+	return explainMap(procfs.Write(dir+"/uid_map", fmt.Sprintf("%d %d 1\n", insideID, uid)))
 }
 
 // explainMap names the one cause that the host itself can remove.
@@ -296,7 +299,7 @@ func explainMap(err error) error {
 
 // tell lets the child go on.
 func (l *launching) tell() error {
-	return ignoringEINTR(func() error { return unix.Send(l.socket, []byte{1}, unix.MSG_NOSIGNAL) })
+	return eintr.Ignore(func() error { return unix.Send(l.socket, []byte{1}, unix.MSG_NOSIGNAL) })
 }
 
 // hear waits for the child's next message and the descriptors in it. The error is io.EOF
@@ -305,9 +308,9 @@ func (l *launching) hear() ([]*os.File, error) {
 	var (
 		n, oobn int
 		body    [1]byte
-		oob     = make([]byte, unix.CmsgSpace(4*(maxPorts+4)))
+		oob     = make([]byte, unix.CmsgSpace(4*(loopnet.MaxPorts+4)))
 	)
-	err := ignoringEINTR(func() (err error) {
+	err := eintr.Ignore(func() (err error) {
 		n, oobn, _, _, err = unix.Recvmsg(l.socket, body[:], oob, unix.MSG_CMSG_CLOEXEC)
 		return err
 	})
@@ -337,7 +340,7 @@ func (l *launching) hear() ([]*os.File, error) {
 // ended reports whether the child has, without reaping it.
 func (l *launching) ended() bool {
 	var info unix.Siginfo
-	err := ignoringEINTR(func() error {
+	err := eintr.Ignore(func() error {
 		return unix.Waitid(unix.P_PID, l.run.PID, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 	})
 	return err == nil && info.Signo != 0
@@ -404,13 +407,5 @@ func exhausted(err error) bool {
 func closeAll(files []*os.File) {
 	for _, f := range files {
 		_ = f.Close()
-	}
-}
-
-func ignoringEINTR(f func() error) error {
-	for {
-		if err := f(); !errors.Is(err, unix.EINTR) {
-			return err
-		}
 	}
 }

@@ -1,12 +1,11 @@
 package sandbox
 
 import (
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"unsafe"
 
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,12 +21,12 @@ func speculationState(cpu string) Exposure {
 	s := Exposure{
 		StoreBypass:    speculationOf(unix.PR_SPEC_STORE_BYPASS),
 		IndirectBranch: speculationOf(unix.PR_SPEC_INDIRECT_BRANCH),
-		SMT:            line(filepath.Join(cpu, "smt", "control")),
+		SMT:            procfs.Line(filepath.Join(cpu, "smt", "control")),
 		CoreScheduling: coreScheduling(),
 	}
 	entries, _ := os.ReadDir(filepath.Join(cpu, "vulnerabilities")) // none in containers without /sys
 	for _, e := range entries {
-		if text := line(filepath.Join(cpu, "vulnerabilities", e.Name())); text != "" {
+		if text := procfs.Line(filepath.Join(cpu, "vulnerabilities", e.Name())); text != "" {
 			if s.Vulnerabilities == nil {
 				s.Vulnerabilities = make(map[string]string)
 			}
@@ -71,16 +70,4 @@ func coreScheduling() bool {
 	var cookie uint64
 	_, _, errno := unix.Syscall6(unix.SYS_PRCTL, unix.PR_SCHED_CORE, unix.PR_SCHED_CORE_GET, 0, 0, uintptr(unsafe.Pointer(&cookie)), 0) //nolint:gosec // a system call
 	return errno == 0
-}
-
-// line is the first line of a file of the kernel's, empty if it cannot be read.
-func line(path string) string {
-	f, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer func() { _ = f.Close() }()
-	b, _ := io.ReadAll(io.LimitReader(f, 4096)) // what was read is what counts
-	first, _, _ := strings.Cut(string(b), "\n")
-	return strings.TrimSpace(first)
 }

@@ -5,11 +5,11 @@ package sandbox
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/procfs"
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/program"
 )
 
@@ -21,7 +21,7 @@ var errMismatch = errors.New("seen from outside the process is not confined as i
 // exec, or the host.
 type outside struct {
 	dir    string
-	status map[string]string
+	status procfs.Status
 	host   *outside // of a child: the thread that cloned it
 }
 
@@ -30,16 +30,11 @@ func lookAt(dir string) *outside {
 }
 
 func (o *outside) read(name string) (string, error) {
-	return text(o.dir + "/" + name)
+	return procfs.Read(o.dir+"/"+name, procfs.Most)
 }
 
-func (o *outside) readStatus() error {
-	text, err := o.read("status")
-	o.status = make(map[string]string, 64)
-	for l := range strings.Lines(text) {
-		name, value, _ := strings.Cut(l, ":")
-		o.status[name] = strings.TrimSpace(value)
-	}
+func (o *outside) readStatus() (err error) {
+	o.status, err = procfs.StatusOf(o.dir)
 	return err
 }
 
@@ -128,7 +123,7 @@ func (w *witness) saw(c Control) bool {
 }
 
 func (o *outside) equals(name, want string) error {
-	if got := o.status[name]; got != want {
+	if got, err := o.status.Field(name); err != nil || got != want {
 		return fmt.Errorf("%s is %q, not %q", name, got, want)
 	}
 	return nil
@@ -140,14 +135,15 @@ func (o *outside) seeFilter() error {
 	if err := o.equals("Seccomp", "2"); err != nil {
 		return err
 	}
-	its, counted := o.status["Seccomp_filters"]
-	if !counted {
+	const name = "Seccomp_filters"
+	after, err := o.status.Number(name, 10)
+	if errors.Is(err, procfs.ErrMissing) {
 		return nil
 	}
-	own := o.host.status["Seccomp_filters"]
-	before, err := strconv.Atoi(own)
-	after, bad := strconv.Atoi(its)
+	before, bad := o.host.status.Number(name, 10)
 	if err != nil || bad != nil || after <= before {
+		its, _ := o.status.Field(name)
+		own, _ := o.host.status.Field(name)
 		return fmt.Errorf("it is under %s filters, the host under %s", its, own)
 	}
 	return nil
@@ -155,11 +151,11 @@ func (o *outside) seeFilter() error {
 
 // differs compares a namespace with the host's.
 func (o *outside) differs(file string) error {
-	own, err := os.Readlink(o.host.dir + "/ns/" + file)
+	own, err := procfs.Namespace(o.host.dir, file)
 	if err != nil {
 		return err
 	}
-	its, err := os.Readlink(o.dir + "/ns/" + file)
+	its, err := procfs.Namespace(o.dir, file)
 	if err != nil {
 		return err
 	}
@@ -171,14 +167,14 @@ func (o *outside) differs(file string) error {
 
 // seeMount looks for a read-only mount of a kind.
 func seeMount(mounts, at, want string) error {
-	for l := range strings.Lines(mounts) {
-		before, after, _ := strings.Cut(l, " - ")
-		where, kind := strings.Fields(before), strings.Fields(after)
-		if len(where) < 6 || len(kind) < 1 || where[4] != at {
+	for m, err := range procfs.Mounts(mounts) {
+		switch {
+		case err != nil:
+			return err
+		case m.At != at:
 			continue
-		}
-		if kind[0] != want || !slices.Contains(strings.Split(where[5], ","), "ro") {
-			return fmt.Errorf("at %s is %s (%s)", at, kind[0], where[5])
+		case m.Type != want || !m.Options.Has("ro"):
+			return fmt.Errorf("at %s is %s (%s)", at, m.Type, m.Options)
 		}
 		return nil
 	}
@@ -191,41 +187,37 @@ func (p *plan) seeCapabilities(o *outside) error {
 		sets = append(sets, "CapBnd")
 	}
 	for _, set := range sets {
-		if strings.Trim(o.status[set], "0") != "" || o.status[set] == "" {
-			return fmt.Errorf("%s is %q", set, o.status[set])
+		if bits, err := o.status.Number(set, 16); err != nil || bits != 0 {
+			value, _ := o.status.Field(set)
+			return fmt.Errorf("%s is %q", set, value)
 		}
 	}
 	uid, gid := p.host.uid, p.host.gid
 	if p.host.root() {
 		uid, gid = p.host.user, p.host.user
-		if groups := o.status["Groups"]; groups != "" {
+		if groups, _ := o.status.Field("Groups"); groups != "" {
 			return fmt.Errorf("it has the groups %s", groups)
 		}
 	}
 	for name, id := range map[string]int{"Uid": uid, "Gid": gid} {
-		got := strings.Fields(o.status[name])
-		if len(got) != 4 || slices.ContainsFunc(got, func(g string) bool { return g != strconv.Itoa(id) }) {
-			return fmt.Errorf("%s is %v, not %d", name, got, id)
+		one := uint32(id) //nolint:gosec // a user id
+		if got, err := o.status.IDs(name); err != nil || got != [4]uint32{one, one, one, one} {
+			value, _ := o.status.Field(name)
+			return fmt.Errorf("%s is %v, not %d", name, strings.Fields(value), id)
 		}
 	}
 	return nil
 }
 
 func (p *plan) seeLimits(o *outside) error {
-	text, err := o.read("limits")
+	limits, err := procfs.LimitsOf(o.dir)
 	if err != nil {
 		return err
 	}
-	seen := map[string][]string{}
-	for l := range strings.Lines(text) {
-		if len(l) > 26 {
-			seen[strings.TrimSpace(l[:26])] = strings.Fields(l[26:])
-		}
-	}
 	for _, b := range p.bounds() {
-		want := strconv.FormatUint(b.value, 10)
-		if got := seen[b.name]; len(got) < 2 || got[0] != want || got[1] != want {
-			return fmt.Errorf("%s is %v, not %s", b.name, got, want)
+		if soft, hard, err := limits.Of(b.name); err != nil || soft != b.value || hard != b.value {
+			value, _ := limits.Field(b.name)
+			return fmt.Errorf("%s is %v, not %d", b.name, strings.Fields(value), b.value)
 		}
 	}
 	return nil
@@ -234,7 +226,7 @@ func (p *plan) seeLimits(o *outside) error {
 // seeDescriptors counts: its three, the socket to the host, the program.
 func (p *plan) seeDescriptors(o *outside) error {
 	var open []string
-	err := each(o.dir+"/fd", func(name []byte) {
+	err := procfs.Each(o.dir+"/fd", func(name []byte) {
 		if name[0] != '.' {
 			open = append(open, string(name))
 		}

@@ -39,48 +39,72 @@ type link struct{ at, to string }
 type view struct {
 	entries []entry
 	links   []link
+	found   map[string]string // what the paths of the command led to; nil if nobody asks
 }
 
 const maxEntries = 4096
 
 // Check refuses a command whose paths contradict themselves or name what no sandbox may
-// show, for backends that build the view by other means.
-func Check(c *Command) error {
-	_, err := newView(c)
-	return err
+// show, for backends that build the view by other means. It returns what was checked: by
+// each path of the profile, and each source of a mount, the path without symbolic links
+// that it led to. A backend shows that one, and follows no link on the way to it: to
+// resolve the path again may lead elsewhere by then.
+func Check(c *Command) (found map[string]string, err error) {
+	v := &view{found: make(map[string]string)}
+	if err := v.fill(c); err != nil {
+		return nil, err
+	}
+	return v.found, nil
 }
 
-// newView resolves the paths of a command. Paths that do not exist are an error, except
-// those of the system; what is written must not be executed.
+// newView resolves the paths of a command.
 func newView(c *Command) (*view, error) {
 	v := &view{}
+	if err := v.fill(c); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// fill adds what a command names. Paths that do not exist are an error, except those of the
+// system; what is written must not be executed.
+func (v *view) fill(c *Command) error {
 	for _, part := range []struct {
 		paths  []string
 		access access
 	}{{c.Profile.Read, mayRead}, {c.Profile.Exec, mayExec}, {c.Profile.Write, mayWrite}} {
 		for _, path := range part.paths {
 			if err := v.add(path, part.access); err != nil {
-				return nil, fmt.Errorf("profile: %s %s: %w", part.access, path, err)
+				return fmt.Errorf("profile: %s %s: %w", part.access, path, err)
 			}
 		}
 	}
 	if c.Profile.System {
 		if err := v.system(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, m := range c.Mounts {
 		if err := v.mount(m); err != nil {
-			return nil, fmt.Errorf("mount %s at %s: %w", m.Source, m.Target, err)
+			return fmt.Errorf("mount %s at %s: %w", m.Source, m.Target, err)
 		}
 	}
 	if err := v.unforged(); err != nil {
-		return nil, err
+		return err
 	}
-	if err := v.settle(); err != nil {
-		return nil, err
+	return v.settle()
+}
+
+// lead notes what a path of the command led to. One that is named twice leads to one place.
+func (v *view) lead(path, to string) error {
+	if v.found == nil {
+		return nil
 	}
-	return v, nil
+	if before, twice := v.found[path]; twice && before != to {
+		return fmt.Errorf("it led to %s, and then to %s", before, to)
+	}
+	v.found[path] = to
+	return nil
 }
 
 // system adds what [SystemPaths] names, as it was when first asked for.
@@ -132,6 +156,9 @@ func (v *view) mount(m Mount) error {
 	if m.Exec {
 		a = mayExec
 	}
+	if err := v.lead(m.Source, source); err != nil {
+		return err
+	}
 	v.entries = append(v.entries, entry{source: source, target: m.Target, access: a, dir: info.IsDir()})
 	return nil
 }
@@ -153,6 +180,9 @@ func (v *view) add(path string, a access) error {
 	}
 	if !info.IsDir() && !info.Mode().IsRegular() {
 		return errors.New("neither a file nor a folder")
+	}
+	if err := v.lead(path, found); err != nil {
+		return err
 	}
 	v.entries = append(v.entries, entry{source: found, target: found, access: a, dir: info.IsDir()})
 	v.links = append(v.links, links...)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/mcpsec/mcpsec-go/internal/test/asuser"
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/procfs"
 )
 
 var path = []string{"PATH=/usr/bin:/bin"}
@@ -143,7 +144,7 @@ func TestEndsWithItsContext(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if state := readProc(pid, "stat"); state != "" && !strings.Contains(state, ") Z ") { // its new parent may take a while
+	if state := procfs.Line(fmt.Sprintf("/proc/%d/stat", pid)); state != "" && !strings.Contains(state, ") Z ") { // its new parent may take a while
 		t.Errorf("a descendant is left: %s", state)
 	}
 }

@@ -7,11 +7,13 @@ import (
 	"net/netip"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
 
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/procfs"
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/seccomp"
 )
 
@@ -29,17 +31,12 @@ type descriptor struct {
 
 // processOf returns the process a thread belongs to, as far as /proc tells.
 func processOf(tid int) int {
-	var tgid int
-	for line := range strings.Lines(readProc(tid, "status")) {
-		if value, ok := strings.CutPrefix(line, "Tgid:"); ok {
-			tgid = number(strings.TrimSpace(value))
-			break
-		}
-	}
-	if tgid == 0 {
+	status, _ := procfs.StatusOf("/proc/" + strconv.Itoa(tid)) // an empty one names no process
+	process, err := status.Number("Tgid", 10)
+	if err != nil || process == 0 {
 		return tid
 	}
-	return tgid
+	return int(process) //nolint:gosec // at most 4,194,304
 }
 
 // where says which arguments are a folder and a path in it; -1 is the working directory.

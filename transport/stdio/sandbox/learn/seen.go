@@ -5,7 +5,6 @@ package learn
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"maps"
 	"net/netip"
 	"os"
@@ -212,27 +211,4 @@ func outermost(paths []string) (kept []string) {
 	return kept
 }
 
-// readProc reads a file of /proc of a thread, bounded.
-func readProc(tid int, name string) string {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/%s", tid, name))
-	if err != nil {
-		return ""
-	}
-	defer func() { _ = f.Close() }()
-	const most = 64 << 10
-	raw, err := io.ReadAll(io.LimitReader(f, most))
-	if err != nil {
-		return ""
-	}
-	return string(raw)
-}
-
 func fdName(fd uint64) string { return "fd/" + strconv.FormatUint(uint64(uint32(fd)), 10) } //nolint:gosec // the kernel reads 32 bits
-
-func number(text string) int {
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return 0
-	}
-	return n
-}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/mcpsec/mcpsec-go/internal/memfd"
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox"
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/loopnet"
 )
 
 // A bundle is the folder that describes one container to a runtime.
@@ -33,10 +34,16 @@ type bundle struct {
 const defaultUser = 65534
 
 // newBundle makes the folder and the specification, but for the network.
-func newBundle(ctx context.Context, parent string, c *sandbox.Command) (_ *bundle, err error) {
-	if err := sandbox.Check(c); err != nil {
+func newBundle(ctx context.Context, parent string, c *sandbox.Command) (*bundle, error) {
+	found, err := sandbox.Check(c)
+	if err != nil {
 		return nil, err
 	}
+	return bundleOf(ctx, parent, c, found)
+}
+
+// bundleOf is [newBundle] of a command that was checked, and of what its paths led to then.
+func bundleOf(ctx context.Context, parent string, c *sandbox.Command, found map[string]string) (_ *bundle, err error) {
 	if at := c.Profile.Dir; at != "" && (!filepath.IsAbs(at) || strings.HasPrefix(filepath.Clean(at)+"/", "/proc/")) {
 		return nil, fmt.Errorf("the working directory %q: an absolute path is expected, and none below /proc, where a runtime's own descriptors lead outside", at)
 	}
@@ -69,7 +76,7 @@ func newBundle(ctx context.Context, parent string, c *sandbox.Command) (_ *bundl
 		return nil, err
 	}
 	b.spec = b.describe(c, program)
-	if b.spec.Mounts, err = b.mounts(c); err != nil {
+	if b.spec.Mounts, err = b.mounts(c, found); err != nil {
 		return nil, err
 	}
 	for _, m := range b.spec.Mounts {
@@ -204,8 +211,8 @@ func (b *bundle) files() error {
 		"passwd":        fmt.Sprintf("sandbox:x:%d:%d::/tmp:/sbin/nologin\n", u.UID, u.GID),
 		"group":         fmt.Sprintf("sandbox:x:%d:\n", u.GID),
 		"hosts":         "127.0.0.1 localhost\n::1 localhost\n",
-		"nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-		"resolv.conf":   "nameserver 127.0.0.53\noptions timeout:1 attempts:1\n",
+		"nsswitch.conf": loopnet.NSSwitch,
+		"resolv.conf":   loopnet.ResolvConf,
 	} {
 		if err := os.WriteFile(filepath.Join(b.dir, "rootfs", "etc", name), []byte(text), 0o644); err != nil { //nolint:gosec // public
 			return err
@@ -262,8 +269,8 @@ func (b *bundle) remove() {
 	_ = os.RemoveAll(b.dir)
 }
 
-// mounts puts the profile's paths into the root.
-func (b *bundle) mounts(c *sandbox.Command) ([]specs.Mount, error) {
+// mounts puts the profile's paths into the root: of each what it led to when it was checked.
+func (b *bundle) mounts(c *sandbox.Command, found map[string]string) ([]specs.Mount, error) {
 	limits := c.Profile.Limits.OrDefault()
 	list := []specs.Mount{
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
@@ -271,67 +278,65 @@ func (b *bundle) mounts(c *sandbox.Command) ([]specs.Mount, error) {
 		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=16m"}},
 		{Destination: "/tmp", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", fmt.Sprintf("size=%d", limits.Temp)}},
 	}
-	add := func(paths []string, options ...string) error {
-		for _, path := range paths {
-			path = filepath.Clean(path)
-			source, err := filepath.EvalSymlinks(path)
-			if err != nil {
-				return fmt.Errorf("profile: %s: %w", path, err)
-			}
-			list = append(list, bind(source, path, options...))
-		}
-		return nil
-	}
 	if c.Profile.System {
-		if err := b.system(add); err != nil {
+		system, err := b.system()
+		if err != nil {
 			return nil, err
 		}
+		list = append(list, system...)
 	}
-	if err := errors.Join(add(c.Profile.Read, "ro", "noexec"), add(c.Profile.Exec, "ro"), add(c.Profile.Write, "rw", "noexec")); err != nil {
-		return nil, err
+	add := func(paths []string, options ...string) {
+		for _, path := range paths {
+			list = append(list, bind(found[path], filepath.Clean(path), options...))
+		}
 	}
+	add(c.Profile.Read, "ro", "noexec")
+	add(c.Profile.Exec, "ro")
+	add(c.Profile.Write, "rw", "noexec")
 	for _, m := range c.Mounts {
 		options := []string{"ro"}
 		if !m.Exec {
 			options = append(options, "noexec")
 		}
-		list = append(list, bind(m.Source, m.Target, options...))
+		list = append(list, bind(found[m.Source], m.Target, options...))
 	}
 	slices.SortStableFunc(list, func(a, b specs.Mount) int { return strings.Compare(a.Destination, b.Destination) }) // parents first, or they cover what is below
 	return list, nil
 }
 
-// system adds the distribution's own folders: links as links, since merged systems have
-// /lib as one.
-func (b *bundle) system(add func(paths []string, options ...string) error) error {
+// system are the distribution's own folders: links as links, since merged systems have
+// /lib as one. Their links are root's.
+func (b *bundle) system() (list []specs.Mount, err error) {
 	for _, path := range sandbox.SystemPaths() {
 		info, err := os.Lstat(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
 		case err != nil:
-			return err
+			return nil, err
 		case info.Mode()&fs.ModeSymlink != 0:
 			to, err := os.Readlink(path)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			name := filepath.Join(b.dir, "rootfs", path)
 			if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // the program's own root
-				return err
+				return nil, err
 			}
 			if err := os.Symlink(to, name); err != nil {
-				return err
-			}
-		case strings.HasPrefix(path, "/etc/"):
-			if err := add([]string{path}, "ro", "noexec"); err != nil {
-				return err
+				return nil, err
 			}
 		default:
-			if err := add([]string{path}, "ro"); err != nil {
-				return err
+			source, err := filepath.EvalSymlinks(path)
+			if err != nil {
+				return nil, fmt.Errorf("profile: %s: %w", path, err)
 			}
+			options := []string{"ro"}
+			if strings.HasPrefix(path, "/etc/") {
+				options = append(options, "noexec")
+			}
+			list = append(list, bind(source, path, options...))
 		}
 	}
-	return nil
+	return list, nil
 }

@@ -62,9 +62,8 @@ func (b *bundle) forGVisor() {
 // host, and in which the program runs. What that kernel does for the program is not to be
 // seen from here: it is in force by its word.
 func inspectGVisor(pid int, p *process, c *sandbox.Command) (*sandbox.Report, error) {
-	status, err := statusOf(pid)
-	if err != nil || status["Seccomp"] != "2" || status["NoNewPrivs"] != "1" {
-		return nil, errNotYet
+	if _, err := filtered(pid); err != nil {
+		return nil, err
 	}
 	if err := runsItself(pid, p.runtime); err != nil {
 		return nil, err

@@ -3,18 +3,15 @@
 package oci
 
 import (
-	"bytes"
 	"fmt"
-	"io"
-	"os"
 	"runtime"
 	"strconv"
-	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox"
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/procfs"
 )
 
 // namespaces are the files of /proc/PID/ns, and the controls they are.
@@ -29,12 +26,9 @@ var namespaces = []struct {
 // inspect looks from outside at what confines a process. The error is errNotYet while the
 // runtime's own program is still in it.
 func inspect(pid int, runtimeName string, b *bundle, c *sandbox.Command) (*sandbox.Report, error) {
-	status, err := statusOf(pid)
+	status, err := filtered(pid)
 	if err != nil {
-		return nil, errNotYet
-	}
-	if status["Seccomp"] != "2" || status["NoNewPrivs"] != "1" {
-		return nil, errNotYet // the filter is the last thing a runtime does
+		return nil, err
 	}
 	r := newReport(runtimeName)
 	for _, ns := range namespaces {
@@ -45,8 +39,9 @@ func inspect(pid int, runtimeName string, b *bundle, c *sandbox.Command) (*sandb
 		r.seen(ns.control, inside)
 	}
 	for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"} {
-		if strings.Trim(status[set], "0") != "" {
-			return nil, fmt.Errorf("%s is %s: the process has capabilities", set, status[set])
+		if bits, err := status.Number(set, 16); err != nil || bits != 0 {
+			value, _ := status.Field(set)
+			return nil, fmt.Errorf("%s is %s: the process has capabilities", set, value)
 		}
 	}
 	r.seen(sandbox.Capabilities, "none")
@@ -70,7 +65,7 @@ func inspect(pid int, runtimeName string, b *bundle, c *sandbox.Command) (*sandb
 type report struct{ *sandbox.Report }
 
 func newReport(runtimeName string) report {
-	return report{&sandbox.Report{Schema: 1, Tier: sandbox.T3, Mechanism: "oci:" + runtimeName, Kernel: kernel(), Arch: runtime.GOARCH}}
+	return report{&sandbox.Report{Schema: 1, Tier: sandbox.T3, Mechanism: "oci:" + runtimeName, Kernel: procfs.Release(), Arch: runtime.GOARCH}}
 }
 
 // seen adds what was seen from outside.
@@ -100,11 +95,11 @@ func (r report) rest(runtimeName string, b *bundle, c *sandbox.Command) {
 
 // ownNamespace names a namespace of a process, which must not be the host's.
 func ownNamespace(pid int, file string, control sandbox.Control) (string, error) {
-	inside, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", pid, file))
+	inside, err := procfs.Namespace(folder(pid), file)
 	if err != nil {
 		return "", fmt.Errorf("the %s cannot be seen: %w", control, err)
 	}
-	outside, err := os.Readlink("/proc/self/ns/" + file)
+	outside, err := procfs.Namespace("/proc/self", file)
 	if err != nil {
 		return "", err
 	}
@@ -114,76 +109,65 @@ func ownNamespace(pid int, file string, control sandbox.Control) (string, error)
 	return inside, nil
 }
 
-// statusOf reads /proc/PID/status.
-func statusOf(pid int) (map[string]string, error) {
-	raw, err := readSome(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return nil, err
-	}
-	fields := make(map[string]string)
-	for line := range bytes.Lines(raw) {
-		name, value, _ := strings.Cut(string(line), ":")
-		fields[name] = strings.TrimSpace(value)
-	}
-	return fields, nil
-}
+// folder is where the kernel tells of a process.
+func folder(pid int) string { return "/proc/" + strconv.Itoa(pid) }
 
-// readSome reads a file of the kernel's, which has a bounded size: more is an error, since
-// what is not read is not checked.
-func readSome(name string) ([]byte, error) {
-	f, err := os.Open(name)
+// filtered reads the status of a process that is under a filter, which is the last thing a
+// runtime does. The error is errNotYet while it is not.
+func filtered(pid int) (procfs.Status, error) {
+	status, err := procfs.StatusOf(folder(pid))
 	if err != nil {
-		return nil, err
+		return "", errNotYet
 	}
-	defer func() { _ = f.Close() }()
-	const most = 1 << 20
-	raw, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && len(raw) > most {
-		return nil, fmt.Errorf("%s: more than %d bytes", name, most)
+	for name, want := range map[string]uint64{"Seccomp": unix.SECCOMP_MODE_FILTER, "NoNewPrivs": 1} {
+		if is, err := status.Number(name, 10); err != nil || is != want {
+			return "", errNotYet
+		}
 	}
-	return raw, err
+	return status, nil
 }
 
 // checkUser compares the host's user and group with those that were asked for. An ordinary
 // user cannot leave the groups it is in.
-func checkUser(status map[string]string, b *bundle) error {
+func checkUser(status procfs.Status, b *bundle) error {
 	for field, ids := range map[string][]specs.LinuxIDMapping{"Uid": b.spec.Linux.UIDMappings, "Gid": b.spec.Linux.GIDMappings} {
-		want := strconv.FormatUint(uint64(ids[0].HostID), 10) // the first one is the program's
-		for have := range strings.FieldsSeq(status[field]) {
+		want := ids[0].HostID // the first one is the program's
+		all, err := status.IDs(field)
+		if err != nil {
+			return err
+		}
+		for _, have := range all {
 			if have != want {
-				return fmt.Errorf("the process runs as another user or group: %s is %s, not %s", field, have, want)
+				return fmt.Errorf("the process runs as another user or group: %s is %d, not %d", field, have, want)
 			}
 		}
 	}
-	if b.root && status["Groups"] != "" {
-		return fmt.Errorf("the process is in the groups %s", status["Groups"])
+	if groups, _ := status.Field("Groups"); b.root && groups != "" {
+		return fmt.Errorf("the process is in the groups %s", groups)
 	}
 	return nil
 }
 
 // checkLimits compares the rlimits with those that were asked for.
 func checkLimits(pid int, b *bundle) error {
+	limits, err := procfs.LimitsOf(folder(pid))
+	if err != nil {
+		return fmt.Errorf("the limits cannot be seen: %w", err)
+	}
 	for _, want := range b.spec.Process.Rlimits {
-		var have unix.Rlimit
-		if err := unix.Prlimit(pid, resources[want.Type], nil, &have); err != nil {
+		_, hard, err := limits.Of(resources[want.Type])
+		if err != nil {
 			return fmt.Errorf("%s cannot be seen: %w", want.Type, err)
 		}
-		if have.Max > want.Hard {
-			return fmt.Errorf("%s is %d, not %d", want.Type, have.Max, want.Hard)
+		if hard > want.Hard {
+			return fmt.Errorf("%s is %d, not %d", want.Type, hard, want.Hard)
 		}
 	}
 	return nil
 }
 
-var resources = map[string]int{
-	"RLIMIT_CORE": unix.RLIMIT_CORE, "RLIMIT_MSGQUEUE": unix.RLIMIT_MSGQUEUE, "RLIMIT_MEMLOCK": unix.RLIMIT_MEMLOCK, "RLIMIT_DATA": unix.RLIMIT_DATA,
-	"RLIMIT_FSIZE": unix.RLIMIT_FSIZE, "RLIMIT_NOFILE": unix.RLIMIT_NOFILE, "RLIMIT_NPROC": unix.RLIMIT_NPROC, "RLIMIT_CPU": unix.RLIMIT_CPU,
-}
-
-func kernel() string {
-	var u unix.Utsname
-	if unix.Uname(&u) != nil {
-		return ""
-	}
-	return unix.ByteSliceToString(u.Release[:])
+// resources are what the kernel calls the limits of the specification.
+var resources = map[string]string{
+	"RLIMIT_CORE": "Max core file size", "RLIMIT_MSGQUEUE": "Max msgqueue size", "RLIMIT_MEMLOCK": "Max locked memory", "RLIMIT_DATA": "Max data size",
+	"RLIMIT_FSIZE": "Max file size", "RLIMIT_NOFILE": "Max open files", "RLIMIT_NPROC": "Max processes", "RLIMIT_CPU": "Max cpu time",
 }

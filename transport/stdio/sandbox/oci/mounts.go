@@ -3,15 +3,15 @@
 package oci
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/procfs"
 )
 
 // bind shows a part of the host's file system; what the host mounts there later does not
@@ -37,31 +37,30 @@ var restrictions = []string{"ro", "nosuid", "nodev", "noexec"}
 // options, and nothing else confines files here. What lies below a folder of the host's is
 // held to the options of the folder.
 func checkMounts(pid int, b *bundle) error {
-	raw, err := readSome(fmt.Sprintf("/proc/%d/mountinfo", pid))
+	text, err := procfs.Read(folder(pid)+"/mountinfo", procfs.Most)
 	if err != nil {
 		return fmt.Errorf("the mounts cannot be seen: %w", err)
 	}
-	if err := b.mounted(raw); err != nil {
+	if err := b.mounted(text); err != nil {
 		return err
 	}
 	return b.visible(pid)
 }
 
 // mounted is [checkMounts] of what the kernel says.
-func (b *bundle) mounted(raw []byte) error {
+func (b *bundle) mounted(text string) error {
 	seen := make(map[string]bool)
-	for line := range bytes.Lines(raw) {
-		at, options, err := mountOf(string(line))
+	for m, err := range procfs.Mounts(text) {
 		if err != nil {
 			return err
 		}
-		if !b.expected(at) {
-			return fmt.Errorf("something is mounted at %s that nobody asked for", at)
+		if !b.expected(m.At) {
+			return fmt.Errorf("something is mounted at %s that nobody asked for", m.At)
 		}
-		seen[at] = true
-		for _, want := range b.wanted(at) {
-			if !slices.Contains(options, want) {
-				return fmt.Errorf("%s is mounted without %s", at, want)
+		seen[m.At] = true
+		for _, want := range b.wanted(m.At) {
+			if !m.Options.Has(want) {
+				return fmt.Errorf("%s is mounted without %s", m.At, want)
 			}
 		}
 	}
@@ -115,30 +114,4 @@ func (b *bundle) wanted(at string) []string {
 		return nil // the runtime's own: devices, and what it hides of /proc
 	}
 	return slices.DeleteFunc(slices.Clone(restrictions), func(r string) bool { return !slices.Contains(over.Options, r) })
-}
-
-// mountOf reads a line of /proc/PID/mountinfo: the place and its options.
-func mountOf(line string) (at string, options []string, err error) {
-	const place, settings = 4, 5
-	fields := strings.Split(strings.TrimSuffix(line, "\n"), " ") // other blanks are part of names
-	if len(fields) <= settings {
-		return "", nil, fmt.Errorf("a mount of %d fields", len(fields))
-	}
-	return unescape(fields[place]), strings.Split(fields[settings], ","), nil
-}
-
-// unescape reads the kernel's spelling of a path: blanks, line ends and backslashes are
-// numbers.
-func unescape(name string) string {
-	var b strings.Builder
-	for len(name) >= 4 {
-		if n, err := strconv.ParseUint(name[1:4], 8, 8); name[0] == '\\' && err == nil {
-			b.WriteByte(byte(n))
-			name = name[4:]
-			continue
-		}
-		b.WriteByte(name[0])
-		name = name[1:]
-	}
-	return b.String() + name
 }

@@ -47,7 +47,7 @@ func TestMountsAreHeldToWhatWasAsked(t *testing.T) {
 			if !strings.Contains(text, test.old) {
 				t.Fatalf("no %q", test.old)
 			}
-			err := b.mounted([]byte(strings.Replace(text, test.old, test.change, 1)))
+			err := b.mounted(strings.Replace(text, test.old, test.change, 1))
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("%v, want %q", err, test.want)
 			}

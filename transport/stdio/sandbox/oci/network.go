@@ -8,14 +8,13 @@ import (
 	"fmt"
 	"net"
 	"runtime"
-	"strconv"
-	"unsafe"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/mcpsec/mcpsec-go/transport/stdio/egress"
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox"
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/loopnet"
 )
 
 // A netns is a network namespace that holds nothing but our sockets.
@@ -24,9 +23,6 @@ type netns struct {
 
 	hold chan struct{} // closed when the runtime has joined it
 }
-
-// dnsAddress is where the resolver of the bundle looks.
-const dnsAddress = "127.0.0.53:53"
 
 var errNeedsRoot = errors.New("hosts by name need a network namespace with sockets of ours, which a runtime can be given by root alone: run as root, or use the direct mechanism")
 
@@ -43,6 +39,10 @@ func (b *bundle) network(ctx context.Context, c *sandbox.Command) (*netns, error
 	if err != nil {
 		return nil, err
 	}
+	ports, err := loopnet.Ports(policy.Ports())
+	if err != nil {
+		return nil, err
+	}
 	n := &netns{hold: make(chan struct{})}
 	type made struct {
 		path string
@@ -52,7 +52,7 @@ func (b *bundle) network(ctx context.Context, c *sandbox.Command) (*netns, error
 	go onOwnThread(func() {
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		if err == nil {
-			err = n.open(ctx, policy.Ports())
+			err = n.open(ctx, ports)
 		}
 		ready <- made{fmt.Sprintf("/proc/%d/task/%d/ns/net", unix.Getpid(), unix.Gettid()), err}
 		if err == nil {
@@ -100,14 +100,14 @@ func (n *netns) open(ctx context.Context, ports []uint16) error {
 	}
 	var listen net.ListenConfig
 	var err error
-	if n.Proxy, err = listen.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(egress.ProxyPort))); err != nil {
+	if n.Proxy, err = listen.Listen(ctx, "tcp4", loopnet.Proxy.String()); err != nil {
 		return err
 	}
-	if n.DNS, err = listen.ListenPacket(ctx, "udp4", dnsAddress); err != nil {
+	if n.DNS, err = listen.ListenPacket(ctx, "udp4", loopnet.DNS.String()); err != nil {
 		return err
 	}
 	for _, port := range ports {
-		l, err := listen.Listen(ctx, "tcp4", net.JoinHostPort("0.0.0.0", strconv.Itoa(int(port))))
+		l, err := listen.Listen(ctx, "tcp4", loopnet.Transparent(port).String())
 		if err != nil {
 			return err
 		}
@@ -152,12 +152,11 @@ func loopbackUp() error {
 		return err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	ifr, err := unix.NewIfreq("lo")
+	up, err := loopnet.Up()
 	if err != nil {
 		return err
 	}
-	ifr.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, up)
 }
 
 // routeMadeUp makes 198.18.0.0/15 local, so that every address in it is ours.
@@ -167,24 +166,7 @@ func routeMadeUp() error {
 		return err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	const loopbackIndex = 1
-	msg := struct {
-		unix.NlMsghdr
-		unix.RtMsg
-
-		dst      unix.RtAttr
-		prefix   [4]byte
-		oif      unix.RtAttr
-		loopback uint32
-	}{
-		NlMsghdr: unix.NlMsghdr{Type: unix.RTM_NEWROUTE, Flags: unix.NLM_F_REQUEST | unix.NLM_F_ACK | unix.NLM_F_CREATE},
-		RtMsg:    unix.RtMsg{Family: unix.AF_INET, Dst_len: 15, Table: unix.RT_TABLE_LOCAL, Protocol: unix.RTPROT_STATIC, Scope: unix.RT_SCOPE_HOST, Type: unix.RTN_LOCAL},
-		dst:      unix.RtAttr{Len: 8, Type: unix.RTA_DST}, prefix: [4]byte{198, 18},
-		oif: unix.RtAttr{Len: 8, Type: unix.RTA_OIF}, loopback: loopbackIndex,
-	}
-	msg.Len = uint32(unsafe.Sizeof(msg))
-	raw := unsafe.Slice((*byte)(unsafe.Pointer(&msg)), unsafe.Sizeof(msg)) //nolint:gosec // a message of plain fields
-	if err := unix.Sendto(fd, raw, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	if err := unix.Sendto(fd, loopnet.Route(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return err
 	}
 	var reply [1024]byte
@@ -192,11 +174,5 @@ func routeMadeUp() error {
 	if err != nil {
 		return err
 	}
-	if size < unix.NLMSG_HDRLEN+4 {
-		return errors.New("netlink: a short answer")
-	}
-	if errno := -*(*int32)(unsafe.Pointer(&reply[unix.NLMSG_HDRLEN])); errno != 0 { //nolint:gosec // nlmsgerr begins with the error
-		return unix.Errno(errno) //nolint:gosec // a positive error number
-	}
-	return nil
+	return loopnet.RouteAnswer(reply[:size])
 }

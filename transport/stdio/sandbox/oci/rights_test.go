@@ -29,10 +29,10 @@ func TestMountWithABlankOfAnotherAlphabet(t *testing.T) {
 		{Destination: "/srv/a\u00a0b", Type: "bind", Options: []string{"rbind", "nosuid", "nodev", "ro", "noexec"}},
 	}}}
 	const good = "65 43 254:0 /rootfs / ro - ext4 /dev/vda rw\n71 65 254:0 /a /srv/a\u00a0b ro,nosuid,nodev,noexec,relatime - ext4 /dev/vda rw\n"
-	if err := b.mounted([]byte(good)); err != nil {
+	if err := b.mounted(good); err != nil {
 		t.Errorf("a folder with such a name: %v", err)
 	}
-	if err := b.mounted([]byte(good + "72 71 0:42 / /srv/a\u00a0b/x\u00a0ro,nosuid,nodev,noexec rw,relatime - tmpfs none rw\n")); err == nil {
+	if err := b.mounted(good + "72 71 0:42 / /srv/a\u00a0b/x\u00a0ro,nosuid,nodev,noexec rw,relatime - tmpfs none rw\n"); err == nil {
 		t.Error("a name below it passes for options")
 	}
 }

@@ -16,13 +16,19 @@ type inode struct{ dev, ino uint64 }
 
 func inodeOf(info *unix.Stat_t) inode { return inode{info.Dev, info.Ino} }
 
-// pin remembers what a mount is to show.
+// pin remembers what a mount is to show. Its source had no symbolic links when it was
+// checked, and has none now: whoever puts one there would choose what is shown.
 func (b *bundle) pin(m specs.Mount) error {
 	if m.Type != "bind" {
 		return nil
 	}
+	fd, err := unix.Openat2(unix.AT_FDCWD, m.Source, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS})
+	if err != nil {
+		return &os.PathError{Op: "open", Path: m.Source, Err: err}
+	}
+	defer func() { _ = unix.Close(fd) }()
 	var info unix.Stat_t
-	if err := unix.Stat(m.Source, &info); err != nil {
+	if err := unix.Fstat(fd, &info); err != nil {
 		return &os.PathError{Op: "stat", Path: m.Source, Err: err}
 	}
 	if b.pins == nil {

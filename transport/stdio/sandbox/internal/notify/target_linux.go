@@ -1,15 +1,12 @@
 package notify
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"strconv"
-	"strings"
 
+	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -94,41 +91,25 @@ func openProcess(thread int) (int, error) {
 	if !errors.Is(err, unix.EINVAL) {
 		return fd, err
 	}
-	process, err := field(fmt.Sprintf("/proc/%d/status", thread), "Tgid:")
+	status, err := procfs.StatusOf(fmt.Sprintf("/proc/%d", thread))
 	if err != nil {
 		return -1, err
 	}
-	pid, err := strconv.Atoi(process)
+	process, err := status.Number("Tgid", 10)
 	if err != nil {
 		return -1, err
 	}
-	return unix.PidfdOpen(pid, 0)
+	return unix.PidfdOpen(int(process), 0) //nolint:gosec // at most 4,194,304
 }
 
 // closesOnExec reports whether the descriptor of the call does; if in doubt, it does.
 func closesOnExec(c *call) bool {
-	text, err := field(fmt.Sprintf("/proc/%d/fdinfo/%d", c.pid, uint32(c.args[0])), "flags:") //nolint:gosec // the kernel takes an int
+	text, err := procfs.Read(fmt.Sprintf("/proc/%d/fdinfo/%d", c.pid, uint32(c.args[0])), procfs.Most) //nolint:gosec // the kernel takes an int
 	if err != nil {
 		return true
 	}
-	flags, err := strconv.ParseUint(text, 8, 32)
+	flags, err := procfs.Status(text).Number("flags", 8)
 	return err != nil || flags&unix.O_CLOEXEC != 0
-}
-
-// field returns what stands behind a label in a file of procfs.
-func field(path, label string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = f.Close() }()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		if value, ok := strings.CutPrefix(lines.Text(), label); ok {
-			return strings.TrimSpace(value), nil
-		}
-	}
-	return "", errors.Join(lines.Err(), fmt.Errorf("%s has no %q", path, label))
 }
 
 // inode returns what the kernel knows a socket by.

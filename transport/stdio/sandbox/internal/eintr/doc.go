@@ -1,0 +1,2 @@
+// Package eintr repeats system calls that a signal interrupts, as package os does.
+package eintr
