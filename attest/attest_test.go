@@ -130,7 +130,7 @@ func (l *lab) awaitAlarm(code string) mcpsec.Alarm {
 			if a.Code == code {
 				return a
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			l.t.Fatalf("no alarm %s", code)
 		}
 	}

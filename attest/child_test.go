@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -106,6 +107,17 @@ func TestEnvironmentSwitch(t *testing.T) {
 	}
 }
 
+// program writes a program that no child of another test has open for writing, which would
+// keep it from being executed (go.dev/issue/22315).
+func program(t *testing.T, path string, image []byte) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, image, 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // neg 58: the executable is swapped on the disk while it runs. What runs is not affected,
 // the alarm rings, and the next start is refused.
 func TestExecutableSwapped(t *testing.T) {
@@ -116,9 +128,7 @@ func TestExecutableSwapped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(exe, image, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	program(t, exe, image)
 	if out, err := runChild(t, exe, nil, "capture", file); err != nil {
 		t.Fatal(err, out)
 	}
@@ -145,9 +155,7 @@ func TestExecutableSwapped(t *testing.T) {
 		t.Errorf("the server never said %q: %v", want, lines.Err())
 	}
 	expect("ready")
-	if err := os.WriteFile(exe+".new", append(image, 'x'), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	program(t, exe+".new", append(image, 'x'))
 	if err := os.Rename(exe+".new", exe); err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,9 @@ func (r *remote) records(t *testing.T) []Record {
 // until waits for a state of the remote.
 func (r *remote) until(t *testing.T, what string, reached func() bool) {
 	t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(patience)
+	tick := time.NewTicker(10 * time.Millisecond) // for what the shipper counts after the news
+	defer tick.Stop()
 	for {
 		r.mu.Lock()
 		done := reached()
@@ -93,6 +95,7 @@ func (r *remote) until(t *testing.T, what string, reached func() bool) {
 		}
 		select {
 		case <-r.news:
+		case <-tick.C:
 		case <-timeout:
 			t.Fatalf("still waiting for %s", what)
 		}

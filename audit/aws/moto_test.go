@@ -5,7 +5,6 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -20,10 +19,12 @@ import (
 	firehosetypes "github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	kinesistypes "github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/mcpsec/mcpsec-go/internal/test/oracle"
 )
 
 // motoPatience bounds the wait for a server written in Python on a busy machine.
-const motoPatience = 45 * time.Second
+const motoPatience = 2 * time.Minute
 
 // moto starts a server that others wrote, and returns the configuration of a client
 // of it and its address.
@@ -33,16 +34,12 @@ func moto(t *testing.T) (config awssdk.Config, base string) {
 	if err != nil {
 		t.Skip("reason: moto_server is not installed: pip install 'moto[server]'")
 	}
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	must(t, err)
-	must(t, l.Close())
+	port := oracle.Port(t)
 
 	var log strings.Builder
 	cmd := exec.Command(path, "-H", "127.0.0.1", "-p", port)
 	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.WaitDelay = 10 * time.Second
+	cmd.WaitDelay = time.Minute
 	must(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()

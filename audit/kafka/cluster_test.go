@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds how long a test waits for what must happen.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 const topic = "audit"
 
@@ -100,6 +100,62 @@ func fails(tb testing.TB, d *Destination, within time.Duration, all []audit.Reco
 	}
 	if took := time.Since(begun); took > within+patience/2 {
 		tb.Errorf("took %v, the context had %v", took, within)
+	}
+	return err
+}
+
+// An overdue context is one whose time is over when it is told.
+type overdue struct {
+	context.Context
+
+	done chan struct{}
+}
+
+func (o overdue) Done() <-chan struct{} { return o.done }
+
+func (o overdue) Err() error {
+	select {
+	case <-o.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// failsOver delivers until the client has heard a trouble of a broker, however long that
+// takes, and returns the error.
+func failsOver(tb testing.TB, d *Destination, trouble string, all []audit.Record) error {
+	tb.Helper()
+	_ = d.last.take() // that of earlier deliveries
+	ctx := overdue{tb.Context(), make(chan struct{})}
+	over := make(chan struct{})
+	var rejected []audit.Rejection
+	var err error
+	go func() {
+		defer close(over)
+		rejected, err = d.Deliver(ctx, all)
+	}()
+	heard := func() bool {
+		d.last.mu.Lock()
+		defer d.last.mu.Unlock()
+		return d.last.err != nil && strings.Contains(d.last.err.Error(), trouble)
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); ; {
+		select {
+		case <-over: // it knows by itself that there is no hope
+		case <-tick.C:
+			if !heard() && time.Now().Before(end) {
+				continue
+			}
+			close(ctx.done)
+			<-over
+		}
+		break
+	}
+	if err == nil || rejected != nil {
+		tb.Fatalf("delivered, with %d rejected", len(rejected))
 	}
 	return err
 }

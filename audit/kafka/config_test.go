@@ -117,7 +117,7 @@ func TestTLSWithClientCertificateAndPassword(t *testing.T) {
 		"wrong password":            {good, "wrong-secret", "SASL"},
 	} {
 		d := secured(test.conf, password(test.password))
-		err := fails(t, d, 2*time.Second, records("o", 0, 10))
+		err := failsOver(t, d, test.says, records("o", 0, 10))
 		if !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), test.password) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -252,7 +252,11 @@ func TestSignerFails(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { release(); _ = l.Close() })
-			l.w.signing.timeout = 20 * time.Millisecond // before the first record: nobody reads it yet
+			signing := l.w.signing
+			signing.timeout = time.Hour // before the first record: nobody reads it yet
+			if name == "hangs" {
+				signing.timeout = 20 * time.Millisecond
+			}
 			for i := range 5 {
 				must(t, l, fmt.Sprint(i))
 				clock.add(2 * time.Second)
@@ -268,9 +272,10 @@ func TestSignerFails(t *testing.T) {
 			broken.Store(false)
 			if name == "hangs" {
 				release()
-				for l.w.signing.late != nil && len(l.w.signing.late) == 0 {
+				for signing.late != nil && len(signing.late) == 0 {
 					<-time.After(time.Millisecond)
 				}
+				signing.timeout = time.Hour // it answers, whenever it runs
 			}
 			clock.add(signPause)
 			must(t, l, "6")

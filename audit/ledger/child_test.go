@@ -29,7 +29,7 @@ var childTasks = map[string]func(ctx context.Context, dir string) error{
 }
 
 func child(task, dir string) int {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	if err := childTasks[task](ctx, dir); err != nil {
 		fmt.Println(err)

@@ -189,7 +189,7 @@ func refused(t *testing.T, l *Ledger, id string) error {
 // recovers waits until the ledger writes again.
 func recovers(t *testing.T, l *Ledger) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); l.Fault() != nil; {
+	for deadline := time.Now().Add(time.Minute); l.Fault() != nil; {
 		<-time.After(time.Millisecond)
 		poke(l.urgent) // it would try again by itself, later
 		if time.Now().After(deadline) {

@@ -108,7 +108,7 @@ func TestOptionsThatAreOverridden(t *testing.T) {
 func TestTLSWithClientCertificate(t *testing.T) {
 	t.Parallel()
 	ours, theirs := newIdentity(t), newIdentity(t)
-	s := start(t, fmt.Sprintf("tls: {cert_file: %q, key_file: %q, ca_file: %q, verify: true}", theirs.cert, theirs.key, ours.cert))
+	s := start(t, fmt.Sprintf("tls: {cert_file: %q, key_file: %q, ca_file: %q, verify: true, timeout: 60}", theirs.cert, theirs.key, ours.cert))
 	s.admin = []gonats.Option{gonats.RootCAs(theirs.cert), gonats.ClientCert(ours.cert, ours.key)}
 	s.store(nil)
 	stranger := newIdentity(t)
@@ -185,7 +185,7 @@ func TestRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, `authorization: {users: [
+	s := start(t, `authorization: {timeout: 60, users: [
 		{nkey: `+public+`, permissions: {publish: "audit.>", subscribe: "_INBOX.>"}},
 		{user: admin, password: hunter1},
 		{user: audit, password: hunter2, permissions: {publish: "audit.>", subscribe: "_INBOX.>"}},
@@ -227,7 +227,7 @@ func TestRights(t *testing.T) {
 func TestCertificateReplaced(t *testing.T) {
 	t.Parallel()
 	ours, theirs, next := newIdentity(t), newIdentity(t), newIdentity(t)
-	s := start(t, fmt.Sprintf("tls: {cert_file: %q, key_file: %q, ca_file: %q, verify: true}", theirs.cert, theirs.key, ours.cert))
+	s := start(t, fmt.Sprintf("tls: {cert_file: %q, key_file: %q, ca_file: %q, verify: true, timeout: 60}", theirs.cert, theirs.key, ours.cert))
 	s.admin = []gonats.Option{gonats.RootCAs(theirs.cert), gonats.ClientCert(ours.cert, ours.key)}
 	s.store(nil)
 	d := to(s, func(c *Config) {

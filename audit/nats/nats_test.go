@@ -103,8 +103,11 @@ func TestSomebodyElseAnswers(t *testing.T) {
 func TestStreamThatDoesNotAcknowledge(t *testing.T) {
 	t.Parallel()
 	s := start(t)
+	s.store(nil)
+	d := to(s)
+	deliver(t, d, records(0, 1, 10)) // from now on it need not connect
 	s.store(func(c *jetstream.StreamConfig) { c.NoAck = true })
-	err := fails(t, to(s), 300*time.Millisecond, records(0, 10, 10))
+	err := fails(t, d, 300*time.Millisecond, records(1, 10, 10))
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "not acknowledged") {
 		t.Error(err)
 	}

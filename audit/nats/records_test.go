@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	gonats "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/mcpsec/mcpsec-go/audit"
@@ -66,6 +67,7 @@ func to(s *server, change ...func(*Config)) *Destination {
 	for _, f := range change {
 		f(&c)
 	}
+	c.Options = append([]gonats.Option{gonats.Timeout(patience)}, c.Options...)
 	d, err := New(c)
 	if err != nil {
 		s.tb.Fatal(err)

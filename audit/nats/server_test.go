@@ -3,7 +3,6 @@ package nats
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,10 +12,12 @@ import (
 
 	gonats "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/mcpsec/mcpsec-go/internal/test/oracle"
 )
 
 // patience bounds how long a test waits for what must happen.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 const (
 	stream  = "AUDIT"
@@ -40,12 +41,7 @@ func start(tb testing.TB, lines ...string) *server {
 	dir := tb.TempDir()
 	s := &server{tb: tb, config: filepath.Join(dir, "server.conf")}
 	eventually(tb, "nats-server has a port", func() bool {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		addr := l.Addr().String()
-		_ = l.Close() // somebody else may take it before the server does
+		addr := "127.0.0.1:" + oracle.Port(tb) // and has it still after it was killed
 		s.url = "nats://" + addr
 		text := fmt.Sprintf("listen: %q\njetstream: {store_dir: %q}\n%s\n", addr, filepath.Join(dir, "store"), strings.Join(lines, "\n"))
 		if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {

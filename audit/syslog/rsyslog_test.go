@@ -123,7 +123,7 @@ func (r *rsyslog) stop() {
 // until waits for something the daemon does by itself.
 func (r *rsyslog) until(what string, done func() bool) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -266,7 +266,7 @@ func TestRsyslogRefusesAnotherClient(t *testing.T) {
 	} {
 		d := r.destination()
 		d.tls.Certificates = certificates
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		_, err := d.Deliver(ctx, batch(10))
 		cancel()
 		if err == nil {

@@ -25,7 +25,7 @@ func TestTailFollowsUntilASignal(t *testing.T) {
 	if os.Getenv("PATH") == "" {
 		t.Fatal("the test program is looked up on PATH")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	dir := filepath.Join(t.TempDir(), "audit")
 	l, err := ledger.Open(dir, ledger.Options{Origin: "test/files", SegmentBytes: 700})

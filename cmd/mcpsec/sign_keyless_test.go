@@ -14,7 +14,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -109,7 +108,7 @@ func (b *bench) root(cosign, ca, clock string) {
 }
 
 // visitor leaves no idle connections behind.
-var visitor = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+var visitor = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 
 func (b *bench) get(url string) []byte {
 	b.t.Helper()
@@ -131,7 +130,7 @@ func (b *bench) serve(ready, program string, args ...string) string {
 	first := ""
 	for i, arg := range args {
 		if arg == "PORT" {
-			args[i] = freePort(b.t)
+			args[i] = oracle.Port(b.t)
 			if first == "" {
 				first = args[i]
 			}
@@ -158,7 +157,7 @@ func (b *bench) serve(ready, program string, args ...string) string {
 	})
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(30 * time.Second)
+	late := time.After(2 * time.Minute)
 	for {
 		select {
 		case <-ended:
@@ -172,19 +171,6 @@ func (b *bench) serve(ready, program string, args ...string) string {
 			}
 		}
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if closed := l.Close(); err != nil || closed != nil {
-		t.Fatal(err, closed)
-	}
-	return port
 }
 
 // An issuer of identity tokens: OpenID Connect discovery and one key.

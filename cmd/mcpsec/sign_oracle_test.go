@@ -42,7 +42,7 @@ func (b *bench) write(name string, data []byte) {
 // try runs a program and returns what it says.
 func (b *bench) try(program string, args ...string) (string, error) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = b.dir

@@ -210,11 +210,10 @@ func TestCase9Keys(t *testing.T) {
 
 // waitFor waits for something that another goroutine is about to do.
 func waitFor(done func() bool) bool {
-	for range 5000 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); <-time.After(time.Millisecond) {
 		if done() {
 			return true
 		}
-		<-time.After(time.Millisecond)
 	}
 	return false
 }

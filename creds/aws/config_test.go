@@ -128,11 +128,14 @@ func TestCase7Refused(t *testing.T) {
 	}
 }
 
+// shortLife is waited for, and longer than a busy machine pauses.
+const shortLife = 10 * time.Second
+
 // case 5: a long handler works on with new keys, of which it need not know.
 func TestCase5LongHandler(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
-	c.sts.Life = 2 * time.Second
+	c.sts.Life = shortLife
 	in := c.injector(t, c.grant())
 	err := run(t.Context(), in, alice(), `{}`, func(ctx context.Context) error {
 		config, err := Config(ctx)
@@ -140,18 +143,19 @@ func TestCase5LongHandler(t *testing.T) {
 			return err
 		}
 		seen := map[string]bool{}
-		for end := time.Now().Add(3 * time.Second); time.Now().Before(end); <-time.After(100 * time.Millisecond) {
-			if _, err := c.whoami(ctx, config); err != nil {
-				return err
+		for end := time.Now().Add(time.Minute); len(seen) < 2; <-time.After(100 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Error("one key in more than a life")
+				break
 			}
 			k, err := config.Credentials.Retrieve(ctx)
 			if err != nil {
 				return err
 			}
 			seen[k.AccessKeyID] = true
-		}
-		if len(seen) < 2 {
-			t.Errorf("%d keys in more than a life", len(seen))
+			if _, err := c.whoami(ctx, config); err != nil && time.Now().Before(k.Expires) { // on a busy machine they may be over
+				return err
+			}
 		}
 		return nil
 	})
@@ -290,7 +294,7 @@ func TestCase3ColdCalls(t *testing.T) {
 func TestCase1Outage(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
-	c.sts.Life = 2 * time.Second
+	c.sts.Life = shortLife
 	in := c.injector(t, c.grant())
 	var down atomic.Bool
 	for range 10_000 {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -57,7 +56,7 @@ func launch(t *testing.T, cmd *exec.Cmd, ready string) {
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: stay, Timeout: 2 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: stay, Timeout: time.Minute}
 	if !waitFor(func() bool {
 		resp, err := client.Get(ready)
 		if err != nil {
@@ -73,21 +72,11 @@ func launch(t *testing.T, cmd *exec.Cmd, ready string) {
 	}
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func minioBackend(t *testing.T) backend {
 	t.Helper()
 	program := oracle.Path(t, "minio")
 	issuer := fakeaws.NewIssuer(t, audience)
-	addr := freePort(t)
+	addr := "127.0.0.1:" + oracle.Port(t)
 	cmd := exec.Command(program, "server", "--quiet", "--address", addr, t.TempDir())
 	root := awssdk.Credentials{AccessKeyID: "MINIOROOTMINIOROOT00", SecretAccessKey: "minio-root-secret-of-this-test"}
 	cmd.Env = []string{
@@ -126,7 +115,7 @@ func (b backend) object(ctx context.Context, keys awssdk.Credentials, method, ke
 	if err := v4.NewSigner().SignHTTP(ctx, keys, req, hash, "s3", b.region, time.Now(), func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }); err != nil {
 		return 0, err.Error()
 	}
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}).Do(req)
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}).Do(req)
 	if err != nil {
 		return 0, err.Error()
 	}
@@ -265,7 +254,7 @@ func TestContract(t *testing.T) {
 func TestPoliciesAgreeWithVersitygw(t *testing.T) {
 	t.Parallel()
 	program := oracle.Path(t, "versitygw")
-	addr := freePort(t)
+	addr := "127.0.0.1:" + oracle.Port(t)
 	cmd := exec.Command(program, "--access", "ROOTROOTROOT", "--secret", "root-secret-of-this-test", "--port", addr, "--region", "eu-central-1", "--quiet", "iam", "--dir", t.TempDir())
 	cmd.Env = []string{"HOME=" + t.TempDir()}
 	launch(t, cmd, "http://"+addr+"/")

@@ -16,7 +16,7 @@ import (
 
 func issue(t *testing.T, r *role) (creds.Material, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	return r.Issue(ctx, creds.Spec{}, request(`{}`))
 }

@@ -46,8 +46,12 @@ func TestAnotherUser(t *testing.T) { //nolint:paralleltest // a program that is 
 	}, creds.Named("aws", r), secret("db", canary)))
 }
 
+// copyProgram copies this program, so that no child of another test has the copy open for
+// writing, which would keep it from being executed (go.dev/issue/22315).
 func copyProgram(t *testing.T, to string) {
 	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	in, err := os.Open("/proc/self/exe")
 	must(t, err)
 	defer in.Close()

@@ -25,7 +25,7 @@ func inTheSandbox(tb testing.TB, as string) *stdio.Launch {
 	must(tb, err)
 	return &stdio.Launch{
 		Command: []string{path}, Artifact: stdio.Program{SHA256: self()}, Profile: sandbox.Profile{System: true},
-		Env: []string{mode + "=" + as}, Events: func(stdio.Event) {},
+		Env: []string{mode + "=" + as}, Events: func(stdio.Event) {}, Grace: time.Minute,
 	}
 }
 
@@ -75,12 +75,16 @@ func TestAServerThatWaitsCostsNothing(t *testing.T) {
 	s := session(t, l)
 	call(t, s, "whoami", nil)
 	pid := told.of(stdio.Started)[0].PID
-	const span = 400 * time.Millisecond
-	before := processorTime(t, pid)
-	<-time.After(span) // what is measured is what happens meanwhile
-	if spent := processorTime(t, pid) - before; spent > span/4 {
-		t.Errorf("%v of processor time in %v", spent, span)
+	const span, spans = 400 * time.Millisecond, 10
+	var spent time.Duration
+	for range spans { // it may still be at its last answer in the first; a loop turns in all
+		before := processorTime(t, pid)
+		<-time.After(span) // what is measured is what happens meanwhile
+		if spent = processorTime(t, pid) - before; spent <= span/4 {
+			return
+		}
 	}
+	t.Errorf("%v of processor time in the last %v of %d", spent, span, spans)
 }
 
 // processorTime is what a process has used so far, of its own and of the kernel's.

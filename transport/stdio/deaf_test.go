@@ -32,13 +32,13 @@ func TestAServerThatDoesNotReadHoldsNoCall(t *testing.T) {
 		if err == nil {
 			t.Error("answered")
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Error("the call is held beyond its deadline")
 	}
 	go func() { closed <- s.Close() }()
 	select {
 	case <-closed:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Error("Close is held as well")
 	}
 }

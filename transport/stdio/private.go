@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // A privateDir is a folder of the host that only its user can enter, and one inside it
@@ -29,8 +30,12 @@ func newPrivateDir() (*privateDir, error) {
 	return d, nil
 }
 
-// write puts one file there that everybody inside may read and run.
+// write puts one file there that everybody inside may read and run. No child is cloned
+// meanwhile: it would have the file open for writing, and so keep it from being executed,
+// until it executes something itself (go.dev/issue/22315).
 func (d *privateDir) write(name string, content []byte) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	path := filepath.Join(d.inside, name)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 func confined(tb testing.TB, artifact stdio.Artifact, command ...string) (*stdio.Launch, *events) {
 	tb.Helper()
 	told := &events{}
-	return &stdio.Launch{Command: command, Artifact: artifact, Events: told.tell}, told
+	return &stdio.Launch{Command: command, Artifact: artifact, Events: told.tell, Grace: time.Minute}, told
 }
 
 // strictly wants every required control in force and seen from outside.

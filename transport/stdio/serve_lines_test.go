@@ -198,7 +198,7 @@ func TestTheServerEndsWithItsParent(t *testing.T) {
 	}
 	must(t, parent.Process.Kill())
 	_ = parent.Wait()
-	must(t, out.SetReadDeadline(time.Now().Add(30*time.Second)))
+	must(t, out.SetReadDeadline(time.Now().Add(patience)))
 	if rest, err := io.ReadAll(lines); err != nil {
 		t.Errorf("the server lives on: %q %v", rest, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"golang.org/x/mod/sumdb/dirhash"
 
@@ -182,12 +183,8 @@ func copyTree(ctx context.Context, from, to *os.Root) error {
 			return err
 		}
 		defer func() { _ = in.Close() }() // nothing was written
-		out, err := to.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		n, err := copyFile(to, name, io.LimitReader(in, room+1))
 		if err != nil {
-			return err
-		}
-		n, err := io.Copy(out, io.LimitReader(in, room+1))
-		if err := errors.Join(err, out.Chmod(0o555), out.Close()); err != nil {
 			return err
 		}
 		if room -= n; room < 0 {
@@ -195,6 +192,19 @@ func copyTree(ctx context.Context, from, to *os.Root) error {
 		}
 		return nil
 	})
+}
+
+// copyFile writes one file that everybody inside may read and run. See privateDir.write
+// for why no child is cloned meanwhile.
+func copyFile(to *os.Root, name string, from io.Reader) (n int64, err error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	out, err := to.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	n, err = io.Copy(out, from)
+	return n, errors.Join(err, out.Chmod(0o555), out.Close())
 }
 
 // sumTree is the digest of a folder.

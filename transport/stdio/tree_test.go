@@ -47,7 +47,7 @@ func TestSumTreeOfAPipe(t *testing.T) {
 	must(t, syscall.Mkfifo(pipe, 0o600))
 	fd, err := syscall.Open(pipe, syscall.O_RDWR, 0)
 	must(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { _, err := stdio.SumTree(ctx, dir); done <- err }()
@@ -57,7 +57,7 @@ func TestSumTreeOfAPipe(t *testing.T) {
 			t.Error(err)
 		}
 		must(t, syscall.Close(fd))
-	case <-time.After(3 * time.Second):
+	case <-time.After(2 * patience):
 		t.Error("waits for the writer, whatever the context says")
 		must(t, syscall.Close(fd))
 		<-done

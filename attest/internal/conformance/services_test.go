@@ -10,7 +10,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -48,7 +47,7 @@ func start(t *testing.T, ready, dir, program string, args ...string) {
 	})
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(30 * time.Second)
+	late := time.After(2 * time.Minute)
 	for {
 		select {
 		case <-ended:
@@ -65,7 +64,7 @@ func start(t *testing.T, ready, dir, program string, args ...string) {
 }
 
 // client leaves no idle connections behind.
-var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 
 func get(t *testing.T, url string) []byte {
 	t.Helper()
@@ -81,22 +80,6 @@ func get(t *testing.T, url string) []byte {
 		t.Fatal(err)
 	}
 	return data
-}
-
-func port(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	_, p, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
 
 // A realm is a Sigstore of the real servers on the loopback. The issuer of tokens, the
@@ -116,10 +99,10 @@ func startReal(t *testing.T) *realm {
 	r.issuer = r.lab.Serve().URL
 
 	config := fmt.Sprintf("oidc-issuers:\n  %[1]s:\n    issuer-url: %[1]s\n    client-id: sigstore\n    type: email\n", r.issuer)
-	p := port(t)
+	p := oracle.Port(t)
 	r.fulcio = "http://127.0.0.1:" + p
-	start(t, r.fulcio+"/healthz", dir, fulcio, "serve", "--host", "127.0.0.1", "--port", p, "--grpc-host", "127.0.0.1", "--grpc-port", port(t),
-		"--metrics-port", port(t), "--ca", "ephemeralca", "--ct-log-url", r.issuer, "--config-path", write(t, dir, "fulcio.yaml", []byte(config)),
+	start(t, r.fulcio+"/healthz", dir, fulcio, "serve", "--host", "127.0.0.1", "--port", p, "--grpc-host", "127.0.0.1", "--grpc-port", oracle.Port(t),
+		"--metrics-port", oracle.Port(t), "--ca", "ephemeralca", "--ct-log-url", r.issuer, "--config-path", write(t, dir, "fulcio.yaml", []byte(config)),
 		"--legacy-unix-domain-socket", filepath.Join(dir, "fulcio.sock"))
 
 	public, private, err := ed25519.GenerateKey(rand.Reader)
@@ -130,13 +113,13 @@ func startReal(t *testing.T) *realm {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p = port(t)
+	p = oracle.Port(t)
 	r.rekor = "http://127.0.0.1:" + p
-	start(t, r.rekor+"/healthz", dir, rekor, "serve", "--http-port", p, "--grpc-port", port(t), "--http-metrics-port", port(t), "--hostname", "rekor.real",
+	start(t, r.rekor+"/healthz", dir, rekor, "serve", "--http-port", p, "--grpc-port", oracle.Port(t), "--http-metrics-port", oracle.Port(t), "--hostname", "rekor.real",
 		"--storage-dir", filepath.Join(dir, "log"), "--checkpoint-interval", "500ms",
 		"--signer-filepath", write(t, dir, "rekor.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 
-	p = port(t)
+	p = oracle.Port(t)
 	r.tsa = "http://127.0.0.1:" + p + "/api/v1/timestamp"
 	start(t, "http://127.0.0.1:"+p+"/ping", dir, tsa, "serve", "--host", "127.0.0.1", "--port", p, "--timestamp-signer", "memory", "--disable-ntp-monitoring")
 

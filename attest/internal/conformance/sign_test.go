@@ -101,7 +101,7 @@ func TestSignFails(t *testing.T) {
 				t.Cleanup(s.Close)
 				url = s.URL
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			s, err := sigstore.Sign(sigstore.Services{Fulcio: url, RekorV1: []string{url}}, c.token)
 			if err != nil {

@@ -3,7 +3,6 @@ package secrets
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -14,10 +13,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/mcpsec/mcpsec-go/internal/test/fakeaws"
+	"github.com/mcpsec/mcpsec-go/internal/test/oracle"
 )
 
 // motoPatience bounds the wait for a server written in Python on a busy machine.
-const motoPatience = 45 * time.Second
+const motoPatience = 2 * time.Minute
 
 // moto starts a server that others wrote, and returns the configuration of a client.
 func moto(t *testing.T) awssdk.Config {
@@ -26,17 +26,13 @@ func moto(t *testing.T) awssdk.Config {
 	if err != nil {
 		t.Skip("reason: moto_server is not installed: pip install 'moto[server]'")
 	}
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
-	base := "http://" + l.Addr().String()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	must(t, err)
-	must(t, l.Close())
+	port := oracle.Port(t)
+	base := "http://127.0.0.1:" + port
 
 	var log strings.Builder
 	cmd := exec.Command(path, "-H", "127.0.0.1", "-p", port)
 	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.WaitDelay = 10 * time.Second
+	cmd.WaitDelay = time.Minute
 	must(t, cmd.Start())
 	stop := func() {
 		_ = cmd.Process.Kill()

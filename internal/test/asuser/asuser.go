@@ -13,14 +13,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // UID is the user and group that tests run as: one that owns nothing.
 const UID = 61234
-
-// busy is how long a program that is open for writing is waited for at a time.
-const busy = 20 * time.Millisecond
 
 const marker = "MCPSEC_TEST_AS_USER"
 
@@ -40,31 +36,28 @@ func Again(t *testing.T) bool {
 	}
 	dir := Dir(t)
 	binary := Copy(t, dir, "/proc/self/exe")
-	var out []byte
-	var err error
-	// A child that another test has just cloned may hold the copy open for writing until it
-	// executes something itself (go.dev/issue/22315).
-	for range 50 {
-		cmd := exec.CommandContext(t.Context(), binary, "-test.run", pattern(t.Name()), "-test.count=1", "-test.v") //nolint:gosec // the test's own binary
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), marker+"=1", "HOME="+dir, "TMPDIR="+dir)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: UID, Gid: UID}}
-		if out, err = cmd.CombinedOutput(); !errors.Is(err, syscall.ETXTBSY) {
-			break
-		}
-		<-time.After(busy)
-	}
+	cmd := exec.CommandContext(t.Context(), binary, "-test.run", pattern(t.Name()), "-test.count=1", "-test.v") //nolint:gosec // the test's own binary
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), marker+"=1", "HOME="+dir, "TMPDIR="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: UID, Gid: UID}}
+	out, err := cmd.CombinedOutput()
+	judge(t, "as an ordinary user", out, err)
+	return true
+}
+
+// judge makes the result of a test that ran in another process the caller's.
+func judge(t *testing.T, how string, out []byte, err error) {
+	t.Helper()
 	switch {
 	case err != nil:
-		t.Errorf("as an ordinary user: %v\n%s", err, out)
+		t.Errorf("%s: %v\n%s", how, err, out)
 	case strings.Contains(string(out), "--- SKIP: "+t.Name()+" "):
-		t.Skipf("as an ordinary user:\n%s", out)
+		t.Skipf("%s:\n%s", how, out)
 	case !strings.Contains(string(out), "--- PASS: "+t.Name()+" "):
-		t.Errorf("the test did not run as an ordinary user:\n%s", out)
+		t.Errorf("the test did not run %s:\n%s", how, out)
 	default:
-		t.Logf("as an ordinary user:\n%s", out)
+		t.Logf("%s:\n%s", how, out)
 	}
-	return true
 }
 
 // Dir returns a temporary folder that everybody can enter and that belongs to the
@@ -96,18 +89,31 @@ func Copy(tb testing.TB, dir, program string) string {
 	}
 	defer func() { _ = from.Close() }()
 	path := filepath.Join(dir, filepath.Base(program))
-	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755) //nolint:gosec // a program for the ordinary user
+	write(tb, path, from)
+	return path
+}
+
+// Script writes a program of a shell's, or of another interpreter, that is run at once.
+func Script(tb testing.TB, path, text string) {
+	tb.Helper()
+	write(tb, path, strings.NewReader(text))
+}
+
+// write writes a program that nobody has open for writing once it returns: a child that
+// another test has just cloned would, until it executes something itself
+// (go.dev/issue/22315). So none is cloned meanwhile.
+func write(tb testing.TB, path string, from io.Reader) {
+	tb.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755) //nolint:gosec // a program for everybody
 	if err != nil {
 		tb.Fatal(err)
 	}
 	_, err = io.Copy(to, from)
-	if closing := to.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
+	if err := errors.Join(err, to.Close()); err != nil {
 		tb.Fatal(err)
 	}
-	return path
 }
 
 // pattern matches exactly one test or subtest.

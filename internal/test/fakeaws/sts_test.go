@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/xml"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -98,12 +97,7 @@ func TestAssumeRole(t *testing.T) {
 func TestWebIdentityAgreesWithVersitygw(t *testing.T) {
 	t.Parallel()
 	program := oracle.Path(t, "versitygw")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
+	addr := "127.0.0.1:" + oracle.Port(t)
 	var log bytes.Buffer
 	cmd := exec.Command(program, "--access", "ROOTROOTROOT", "--secret", "root-secret-of-this-test", "--port", addr, "--region", Region, "iam", "--dir", t.TempDir(), "--quiet")
 	cmd.Env = []string{"HOME=" + t.TempDir()}
@@ -137,7 +131,7 @@ func TestWebIdentityAgreesWithVersitygw(t *testing.T) {
 		return said.Error.Code, err
 	}
 	started := false
-	for range 1000 {
+	for range 6000 {
 		if _, err := ask("http://"+addr, url.Values{"Action": {"AssumeRoleWithWebIdentity"}, "Version": {"2011-06-15"}}); err == nil {
 			started = true
 			break

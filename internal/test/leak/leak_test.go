@@ -158,6 +158,33 @@ func TestASecretInEnvironmentOrCommandLineIsFound(t *testing.T) {
 	}
 }
 
+// Processes that end while they are looked at are no fault.
+func TestProcessesThatEndMeanwhile(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("reason: looks at /proc")
+	}
+	ended, stop := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = exec.CommandContext(t.Context(), "true").Run()
+			}
+		}
+	}()
+	for range 20 {
+		if _, err := Process(os.Getpid()); err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	<-ended
+}
+
 // The core text: all goroutines of a process that dies with the secret in use.
 func TestNoCrashPrintsASecret(t *testing.T) {
 	t.Parallel()

@@ -2,9 +2,11 @@ package leak
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Process returns what every process of the same user can read of the process and of
@@ -16,7 +18,7 @@ func Process(pid int) (map[string][]byte, error) {
 			path := fmt.Sprintf("/proc/%d/%s", p, what)
 			text, err := os.ReadFile(path)
 			if err != nil {
-				if p != pid && os.IsNotExist(err) {
+				if p != pid && (os.IsNotExist(err) || errors.Is(err, syscall.ESRCH)) {
 					continue // ended in the meantime
 				}
 				return nil, err

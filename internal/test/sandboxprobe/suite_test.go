@@ -218,11 +218,11 @@ func startWith(t *testing.T, p *place, program string, args []string, stdin *os.
 	})
 }
 
-// startCommand starts a command and waits, a minute at most, until it has closed its
+// startCommand starts a command and waits, five minutes at most, until it has closed its
 // output.
 func startCommand(t *testing.T, c *sandbox.Command) (string, *sandbox.Report) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -253,7 +253,7 @@ func startCommand(t *testing.T, c *sandbox.Command) (string, *sandbox.Report) {
 	select {
 	case out = <-done:
 	case <-ctx.Done():
-		t.Error("it did not end in a minute")
+		t.Error("it did not end in five minutes")
 	}
 	if err := process.Kill(t.Context()); err != nil {
 		t.Error(err)

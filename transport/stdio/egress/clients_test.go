@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // run runs a program with the proxy in its environment and returns what it wrote.
@@ -21,7 +20,7 @@ func (w *way) run(t *testing.T, stdin, name string, args ...string) (string, err
 	if err != nil {
 		t.Skipf("reason: %s is not installed: apt install %s", name, filepath.Base(name))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	proxy := "http://" + w.addr
@@ -45,7 +44,7 @@ func TestClientsWithAProxy(t *testing.T) {
 	const python = `
 import sys, urllib.request
 try:
-    print(urllib.request.urlopen(sys.argv[1], timeout=20).read().decode())
+    print(urllib.request.urlopen(sys.argv[1], timeout=60).read().decode())
 except Exception as e:
     print("failed", e); sys.exit(1)
 `
@@ -54,9 +53,9 @@ except Exception as e:
 		args    func(url string, w *way) []string
 		denied  string // in what is written for a host that is not listed
 	}{
-		"curl": {"curl", func(url string, w *way) []string { return []string{"-sS", "--max-time", "20", url} }, "403"},
+		"curl": {"curl", func(url string, w *way) []string { return []string{"-sS", "--max-time", "60", url} }, "403"},
 		"curl socks5h": {"curl", func(url string, w *way) []string {
-			return []string{"-sS", "--max-time", "20", "--proxy", "socks5h://" + w.addr, url}
+			return []string{"-sS", "--max-time", "60", "--proxy", "socks5h://" + w.addr, url}
 		}, "SOCKS5"},
 		"python": {"/usr/bin/python3", func(url string, w *way) []string { return []string{"-c", python, url} }, "403"},
 		"openssl": {"openssl", func(target string, w *way) []string {
@@ -64,7 +63,7 @@ except Exception as e:
 			return []string{"s_client", "-proxy", w.addr, "-servername", u.Hostname(), "-quiet", "-CAfile", w.world.rootFile, "-connect", u.Hostname() + ":443"}
 		}, "403"},
 		"wget": {"wget", func(url string, w *way) []string {
-			return []string{"-qO-", "--tries=1", "--timeout=20", "--ca-certificate=" + w.world.rootFile, url}
+			return []string{"-qO-", "--tries=1", "--timeout=60", "--ca-certificate=" + w.world.rootFile, url}
 		}, ""},
 		"git": {"git", func(url string, w *way) []string { return []string{"ls-remote", url} }, "403"},
 	} {

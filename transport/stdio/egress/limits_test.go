@@ -314,7 +314,7 @@ func TestConnectByNotify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	io.WriteString(c, "CONNECT denied.test:443 HTTP/1.1\r\nHost: x\r\n\r\n")
 	all, _ := io.ReadAll(c)
 	contains(t, string(all), "403 Forbidden")
@@ -322,7 +322,7 @@ func TestConnectByNotify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	if got, err := w.get(c, ""); err != nil || !strings.Contains(got, "200 OK") && !strings.Contains(got, "400 Bad Request") {
 		t.Errorf("%q %v", got, err)
 	}

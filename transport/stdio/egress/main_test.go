@@ -31,6 +31,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience bounds what takes no time unless the machine is busy.
+const patience = time.Minute
+
 // An internet is what lies behind the host: names, addresses and two web servers, which
 // all addresses lead to: TLS on ports 443 and 8443, HTTP on others.
 type internet struct {
@@ -230,7 +233,7 @@ func (w *way) proxy(tb testing.TB) net.Conn {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	return c
 }
 
@@ -254,7 +257,7 @@ func (w *way) transparent(tb testing.TB, name string, port uint16) net.Conn {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	return c
 }
 

@@ -32,7 +32,7 @@ func init() {
 	if target == "" {
 		return
 	}
-	client := &http.Client{Timeout: 20 * time.Second}
+	client := &http.Client{Timeout: time.Minute}
 	res, err := client.Get(target)
 	if err != nil {
 		fmt.Println("failed", err)
@@ -63,7 +63,7 @@ func inside(t *testing.T, w *egress.World, tier sandbox.Tier, env []string, args
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	var supervised sync.WaitGroup
 	defer func() {
 		cancel()
@@ -133,18 +133,18 @@ func clients(t *testing.T) map[string]func(url string) []string {
 	const python = `
 import sys, urllib.request
 try:
-    print(urllib.request.urlopen(sys.argv[1], timeout=20).read().decode())
+    print(urllib.request.urlopen(sys.argv[1], timeout=60).read().decode())
 except Exception as e:
     print("failed", e); sys.exit(1)
 `
 	const node = `fetch(process.argv[1]).then(r => r.text().then(t => { console.log(t); process.exit(r.ok ? 0 : 1) }), e => { console.log("failed", e.cause || e); process.exit(1) })`
 	return map[string]func(url string) []string{
-		"curl":   func(url string) []string { return []string{"curl", "-fsS", "--max-time", "20", url} },
+		"curl":   func(url string) []string { return []string{"curl", "-fsS", "--max-time", "60", url} },
 		"python": func(url string) []string { return []string{"/usr/bin/python3", "-c", python, url} },
 		"node":   func(url string) []string { return []string{"/usr/bin/node", "-e", node, url} },
 		"git":    func(url string) []string { return []string{"git", "ls-remote", url} },
 		"wget": func(url string) []string {
-			return []string{"sh", "-c", `exec wget -nv -O- --tries=1 --timeout=20 --ca-certificate="$SSL_CERT_FILE" "$0"`, url}
+			return []string{"sh", "-c", `exec wget -nv -O- --tries=1 --timeout=60 --ca-certificate="$SSL_CERT_FILE" "$0"`, url}
 		},
 		"go": func(string) []string { return []string{self(t)} },
 	}

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/mcpsec/mcpsec-go/internal/test/asuser"
 	"golang.org/x/sys/unix"
@@ -35,7 +34,7 @@ func TestChildKilledWhileItIsLookedAt(t *testing.T) {
 					pid, err := strconv.Atoi(child)
 					if err == nil && isWaiting(pid) {
 						mustDo(t, unix.Kill(pid, unix.SIGKILL))
-						gone(t, pid, time.Second)
+						gone(t, pid)
 					}
 				}
 				return nil

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/mcpsec/mcpsec-go/internal/test/asuser"
 	"github.com/mcpsec/mcpsec-go/transport/stdio/sandbox/internal/program"
@@ -83,13 +82,13 @@ func TestHostIsKilledBeforeItSpeaks(t *testing.T) {
 			pid, err := strconv.Atoi(strings.TrimSpace(said))
 			mustDo(t, err)
 			defer func() { _ = unix.Kill(pid, unix.SIGKILL) }()
-			eventually(t, "the child waits", time.Second, func() bool {
+			eventually(t, "the child waits", func() bool {
 				stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 				return err == nil && strings.Contains(string(stat), ") S ")
 			})
 			mustDo(t, cmd.Process.Kill())
 			_ = cmd.Wait()
-			gone(t, pid, time.Second)
+			gone(t, pid)
 		})
 	}
 }

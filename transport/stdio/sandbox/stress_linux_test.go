@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,6 +28,9 @@ func TestStress(t *testing.T) { //nolint:paralleltest // changes GOMAXPROCS, cou
 	}
 	for _, user := range []string{"root", "ordinary"} {
 		t.Run(user, func(t *testing.T) {
+			if asuser.OwnMounts(t) {
+				return
+			}
 			t.Setenv(targetVariable, target(t))
 			if user == "ordinary" && asuser.Again(t) {
 				return
@@ -37,7 +39,7 @@ func TestStress(t *testing.T) { //nolint:paralleltest // changes GOMAXPROCS, cou
 				t.Skip("not root")
 			}
 			ended(t, stressed(t)) // what is opened once stays open
-			before, mounts := open(t), mountinfo(t)
+			before, mounts := open(t), asuser.Mounts(t)
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 			for _, procs := range []int{1, 2, 8} {
 				runtime.GOMAXPROCS(procs)
@@ -46,7 +48,7 @@ func TestStress(t *testing.T) { //nolint:paralleltest // changes GOMAXPROCS, cou
 			if after := open(t); !slices.Equal(before, after) {
 				t.Errorf("open before %v, after %v", before, after)
 			}
-			if after := mountinfo(t); after != mounts {
+			if after := asuser.Mounts(t); after != mounts {
 				t.Errorf("mounts before\n%s\nafter\n%s", mounts, after)
 			}
 			if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); !errors.Is(err, unix.ECHILD) {
@@ -73,23 +75,6 @@ func stressed(t *testing.T) *Command {
 		Profile: Profile{Exec: []string{path}, Egress: []string{"example.com"}},
 		Network: func(Network) error { return nil },
 	}
-}
-
-// mountinfo are the mounts of this process, but for those that gVisor makes meanwhile in the
-// tests of another package.
-func mountinfo(t *testing.T) string {
-	t.Helper()
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ours strings.Builder
-	for l := range strings.Lines(string(text)) {
-		if !strings.Contains(l, "/mcpsec-oci-") {
-			ours.WriteString(l)
-		}
-	}
-	return ours.String()
 }
 
 // stress starts n sandboxes, six at a time.

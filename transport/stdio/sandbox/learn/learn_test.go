@@ -24,7 +24,7 @@ var path = []string{"PATH=/usr/bin:/bin"}
 // script runs a shell script and returns what was seen.
 func script(t *testing.T, dir, text string) *Seen {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	seen, err := Run(ctx, "/bin/sh", []string{"sh", "-c", text}, &os.ProcAttr{Dir: dir, Env: path, Files: []*os.File{nil, os.Stderr, os.Stderr}})
 	if err != nil {
@@ -60,7 +60,7 @@ func TestLearns(t *testing.T) {
 		wait
 		./program
 		cat no/such /etc/hostname-that-is-not-there 2>/dev/null
-		echo y > /tmp/ours; rm /tmp/ours
+		echo y > /tmp/ours.$$; rm /tmp/ours.$$
 		true`).Profile()
 	at := func(names ...string) (paths []string) {
 		for _, name := range names {

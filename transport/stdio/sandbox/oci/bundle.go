@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -113,6 +114,10 @@ func (b *bundle) program(ctx context.Context, c *sandbox.Command) (string, error
 	if err != nil {
 		return "", err
 	}
+	// A child cloned meanwhile would have the program open for writing, and so keep it from
+	// being executed, until it executes something itself (go.dev/issue/22315).
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	to, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o555) //nolint:gosec // a program, in a folder of ours
 	if err != nil {
 		return "", err

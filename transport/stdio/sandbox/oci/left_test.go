@@ -29,7 +29,7 @@ func TestNoFolderStays(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+				ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 				defer cancel()
 				if err := p.Kill(ctx); err != nil {
 					return err

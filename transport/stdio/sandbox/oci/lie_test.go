@@ -53,9 +53,7 @@ func TestARuntimeThatLies(t *testing.T) {
 			dir := asuser.Dir(t)
 			script := fmt.Sprintf(liar, test.change, runc)
 			path := filepath.Join(dir, test.name)
-			if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
-				t.Fatal(err)
-			}
+			asuser.Script(t, path, script)
 			inR, _ := pipe(t)
 			p, err := (&oci.Runtime{Path: path, Dir: dir}).Start(t.Context(), &sandbox.Command{
 				Path: "/bin/cat", Args: []string{"cat"}, Stdin: inR, Allow: withoutLandlock,

@@ -65,7 +65,7 @@ func startBy(t *testing.T, program string, profile sandbox.Profile, change func(
 	}
 	r := &rig{p, t, inW, bufio.NewReader(outR)}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := p.Kill(ctx); err != nil {
 			t.Error(err)
@@ -183,7 +183,7 @@ func TestNothingStays(t *testing.T) {
 			r := start(t, runtime, sandbox.Profile{}, nil)
 			r.run("(setsid sleep 1000 >/dev/null 2>&1 & ) ; echo")
 			pid := r.PID()
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			if err := r.Kill(ctx); err != nil {
 				t.Fatal(err)
@@ -375,7 +375,7 @@ func TestNetworkOfOurSockets(t *testing.T) {
 					return nil
 				}
 			})
-			if got := r.run("curl -s --max-time 5 http://198.18.7.9:8080/"); got != "198.18.7.9:8080" {
+			if got := r.run("curl -s --max-time 60 http://198.18.7.9:8080/"); got != "198.18.7.9:8080" {
 				t.Errorf("a made-up address: %q", got)
 			}
 			if got := r.run("curl -s --max-time 5 http://192.0.2.1/ || echo failed"); got != "failed" {

@@ -58,8 +58,6 @@ func behind(tb testing.TB, program, command string) string {
 	}
 	wrapper := filepath.Join(asuser.Dir(tb), filepath.Base(program))
 	script := fmt.Sprintf("#!/bin/sh\nexec %s %s sh -c '%s && exec %s \"$@\"' sh \"$@\"\n", unshare, options, command, program)
-	if err := os.WriteFile(wrapper, []byte(script), 0o755); err != nil {
-		tb.Fatal(err)
-	}
+	asuser.Script(tb, wrapper, script)
 	return wrapper
 }

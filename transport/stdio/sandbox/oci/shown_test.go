@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -44,9 +45,7 @@ func TestARuntimeThatShowsSomethingElse(t *testing.T) {
 			}
 			change := strings.NewReplacer("WORK", work, "OTHER", other).Replace(test.change)
 			path := filepath.Join(dir, "runc")
-			if err := os.WriteFile(path, fmt.Appendf(nil, liar, change, runc), 0o755); err != nil {
-				t.Fatal(err)
-			}
+			asuser.Script(t, path, fmt.Sprintf(liar, change, runc))
 			inR, _ := pipe(t)
 			said, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 			if err != nil {
@@ -88,8 +87,8 @@ func TestAPathThatBecomesALink(t *testing.T) {
 			if runtime == "runsc" {
 				// gVisor is not to stand behind a script: the link is put there by the network's callback.
 				path = program
-			} else if err := os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\n[ -h %[1]s ] || { mv %[1]s %[1]s.old; ln -s %[2]s %[1]s; }\nexec %[3]s \"$@\"\n", data, other, program), 0o755); err != nil {
-				t.Fatal(err)
+			} else {
+				asuser.Script(t, path, fmt.Sprintf("#!/bin/sh\n[ -h %[1]s ] || { mv %[1]s %[1]s.old; ln -s %[2]s %[1]s; }\nexec %[3]s \"$@\"\n", data, other, program))
 			}
 			inR, _ := pipe(t)
 			said, _ := os.Create(filepath.Join(t.TempDir(), "stderr"))
@@ -160,10 +159,17 @@ func TestARuntimeThatDoesNotAnswer(t *testing.T) {
 	dir := asuser.Dir(t)
 	path := filepath.Join(dir, "runc")
 	script := fmt.Sprintf(liar, "", installed(t, "runc"))
-	script = strings.Replace(script, "exec ", "[ $what != state ] || sleep 25\nexec ", 1)
-	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	asleep := filepath.Join(t.TempDir(), "asleep") // process ids, one a line
+	script = strings.Replace(script, "exec ", "[ $what != state ] || { sleep 1000 & echo $! >> "+asleep+"; wait; }\nexec ", 1)
+	asuser.Script(t, path, script)
+	t.Cleanup(func() {
+		said, _ := os.ReadFile(asleep)
+		for line := range strings.Lines(string(said)) {
+			if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	inR, _ := pipe(t)
@@ -171,7 +177,7 @@ func TestARuntimeThatDoesNotAnswer(t *testing.T) {
 	_, err := (&oci.Runtime{Path: path, Dir: dir}).Start(ctx, &sandbox.Command{
 		Path: "/bin/cat", Args: []string{"cat"}, Stdin: inR, Allow: withoutLandlock, Profile: sandbox.Profile{System: true},
 	})
-	if took := time.Since(began); err == nil || took > 15*time.Second {
+	if took := time.Since(began); err == nil || took > 2*time.Minute { // it would sleep for longer
 		t.Errorf("%v, after %v", err, took)
 	}
 }
@@ -183,9 +189,7 @@ func TestAFilterOfTheRuntimesOwn(t *testing.T) {
 	dir := asuser.Dir(t)
 	path := filepath.Join(dir, "runc")
 	script := fmt.Sprintf(liar, `s/SCMP_ACT_ERRNO/SCMP_ACT_ALLOW/g; s/,"errnoRet":[0-9]*//g; s/"defaultErrnoRet":[0-9]*,//g`, installed(t, "runc"))
-	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	asuser.Script(t, path, script)
 	r := startBy(t, path, sandbox.Profile{}, nil)
 	if got := r.run("unshare -U echo unshared"); got != "unshared" {
 		t.Skipf("reason: the filter refuses the call still: %s", got)

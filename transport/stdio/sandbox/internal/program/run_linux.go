@@ -38,8 +38,11 @@ func (p *Program) Start(flags uintptr) (*Run, error) {
 // arm64 emulator of the tests can only copy.
 var memory uintptr = unix.CLONE_VM
 
-// cloneBlocked clones with all signals blocked: the child must never run a handler.
+// cloneBlocked clones with all signals blocked: the child must never run a handler. It
+// waits, as os/exec does, for whoever has a file open that no child may have.
 func cloneBlocked(flags uintptr, a *arena) (pid, errno uintptr) {
+	syscall.ForkLock.Lock()
+	defer syscall.ForkLock.Unlock()
 	var all, before unix.Sigset_t
 	for i := range all.Val {
 		all.Val[i] = ^uint64(0)
