@@ -41,7 +41,7 @@ test: ## Run all tests (TESTFLAGS=-v for more)
 
 .PHONY: race
 race: ## Run all tests with the race detector; needs a C compiler
-	go test -race ./... $(TESTFLAGS)
+	go test -race -timeout 30m ./... $(TESTFLAGS)
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Check formatting, go vet and golangci-lint

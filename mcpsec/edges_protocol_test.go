@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpsec/mcpsec-go/internal/test/httpx"
 	"github.com/mcpsec/mcpsec-go/mcpsec"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -128,7 +129,7 @@ func TestEdgeRejectedBeforeMiddleware(t *testing.T) {
 // Edge 25: notifications/cancelled acts before middleware.
 func TestEdgeCancelledActsBeforeMiddleware(t *testing.T) {
 	t.Parallel()
-	run := func(t *testing.T, r *rig) (cancelled bool) {
+	run := func(t *testing.T, r *rig, wait time.Duration) (cancelled bool) {
 		t.Helper()
 		started, done := make(chan struct{}), make(chan bool, 1)
 		release := make(chan struct{})
@@ -138,7 +139,7 @@ func TestEdgeCancelledActsBeforeMiddleware(t *testing.T) {
 			case <-ctx.Done():
 				done <- true
 			case <-release:
-				done <- false
+				done <- ctx.Err() != nil
 			}
 			return &mcp.CallToolResult{}, nil
 		})
@@ -150,7 +151,7 @@ func TestEdgeCancelledActsBeforeMiddleware(t *testing.T) {
 		if err := raw.call("ping", `{}`); err != nil { // the notification has been read by now
 			t.Fatal(err)
 		}
-		time.AfterFunc(200*time.Millisecond, func() { close(release) })
+		defer time.AfterFunc(wait, func() { close(release) }).Stop()
 		return <-done
 	}
 	refuseAll := mcp.Middleware(func(next mcp.MethodHandler) mcp.MethodHandler {
@@ -165,7 +166,7 @@ func TestEdgeCancelledActsBeforeMiddleware(t *testing.T) {
 		t.Parallel()
 		r := bare(t, nil)
 		r.server.AddReceivingMiddleware(refuseAll)
-		if !run(t, r) {
+		if !run(t, r, httpx.Patience) {
 			t.Fatal("middleware now stops a cancellation")
 		}
 	})
@@ -173,7 +174,7 @@ func TestEdgeCancelledActsBeforeMiddleware(t *testing.T) {
 		t.Parallel()
 		var rec recorder
 		r := guarded(t, nil, rec.at(mcpsec.StageAudit), refuse{func(c *mcpsec.Call) bool { return c.Method == "notifications/cancelled" }})
-		if run(t, r) {
+		if run(t, r, silence) {
 			t.Fatal("a refused cancellation cancelled the call")
 		}
 		if len(rec.of("notifications/cancelled")) != 1 {
@@ -182,7 +183,7 @@ func TestEdgeCancelledActsBeforeMiddleware(t *testing.T) {
 	})
 	t.Run("guarded and allowed", func(t *testing.T) {
 		t.Parallel()
-		if !run(t, guarded(t, nil)) {
+		if !run(t, guarded(t, nil), httpx.Patience) {
 			t.Fatal("an allowed cancellation had no effect")
 		}
 	})
@@ -561,10 +562,13 @@ func TestEdgeListenSubscribesUnseen(t *testing.T) {
 	})
 }
 
+// silence has no event to wait for; the SDK sends after 10 ms.
+const silence = 300 * time.Millisecond
+
 // Edge 29: list_changed goes to sessions that may see nothing of the change.
 func TestEdgeListChangedReachesEverybody(t *testing.T) {
 	t.Parallel()
-	run := func(t *testing.T, r *rig) (secret, public bool) {
+	run := func(t *testing.T, r *rig, wait time.Duration) (secret, public bool) {
 		t.Helper()
 		prompt := func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
 			return &mcp.GetPromptResult{}, nil
@@ -572,28 +576,28 @@ func TestEdgeListChangedReachesEverybody(t *testing.T) {
 		r.server.AddPrompt(&mcp.Prompt{Name: "hello"}, prompt)
 		heard := make(chan struct{}, 8)
 		r.old(&mcp.ClientOptions{PromptListChangedHandler: func(context.Context, *mcp.PromptListChangedRequest) { heard <- struct{}{} }})
-		listen := func() bool {
+		listen := func(d time.Duration) bool {
 			select {
 			case <-heard:
 				return true
-			case <-time.After(300 * time.Millisecond): // the SDK sends after 10 ms; silence has no event to wait for
+			case <-time.After(d):
 				return false
 			}
 		}
 		r.server.AddPrompt(&mcp.Prompt{Name: "secret"}, prompt)
-		secret = listen()
+		secret = listen(wait)
 		r.server.AddPrompt(&mcp.Prompt{Name: "world"}, prompt)
-		return secret, listen()
+		return secret, listen(httpx.Patience)
 	}
 	t.Run("bare", func(t *testing.T) {
 		t.Parallel()
-		if secret, public := run(t, bare(t, nil)); !secret || !public {
+		if secret, public := run(t, bare(t, nil), httpx.Patience); !secret || !public {
 			t.Fatalf("heard of the secret prompt: %v, of the public one: %v", secret, public)
 		}
 	})
 	t.Run("guarded", func(t *testing.T) {
 		t.Parallel()
-		if secret, public := run(t, guarded(t, nil, refuseName("secret"))); secret || !public {
+		if secret, public := run(t, guarded(t, nil, refuseName("secret")), silence); secret || !public {
 			t.Fatalf("heard of the secret prompt: %v, of the public one: %v", secret, public)
 		}
 	})

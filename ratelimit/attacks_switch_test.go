@@ -94,7 +94,7 @@ func TestFreezeTakesEffectBeforeLockAndDisk(t *testing.T) {
 	s.mu.Lock() // as one has that reads a file system which does not answer
 	ended := make(chan error, 1)
 	go func() { ended <- s.Freeze(Everything(), "x") }()
-	for deadline := time.Now().Add(time.Second); s.frozen.Load().everything == nil && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); s.frozen.Load().everything == nil && time.Now().Before(deadline); {
 		runtime.Gosched()
 	}
 	if !frozenFor(t, h, toolCall("a", "x")) {

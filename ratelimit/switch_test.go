@@ -364,7 +364,7 @@ func TestSignalFreezesEverything(t *testing.T) {
 	if err := sendSelf(freezeSignal); err != nil {
 		t.Skipf("reason: %v", err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-time.After(time.Millisecond) {
 		if frozenFor(t, h, toolCall("a", "x")) {
 			list, err := l.Switch().Frozen()
 			if err != nil || len(list) != 1 || list[0].Target != Everything() || !strings.HasPrefix(list[0].Reason, "signal: ") {
@@ -373,7 +373,7 @@ func TestSignalFreezesEverything(t *testing.T) {
 			return
 		}
 	}
-	t.Error("calls pass ten seconds after the signal")
+	t.Error("calls pass half a minute after the signal")
 }
 
 func TestFrozenCallMakesNoProgressInLaterRounds(t *testing.T) {

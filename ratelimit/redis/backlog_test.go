@@ -12,7 +12,7 @@ import (
 func TestSettlementDuringOutageIsMadeUpFor(t *testing.T) {
 	t.Parallel()
 	srv := start(t, "--appendonly", "yes", "--appendfsync", "always")
-	s := open(t, srv, Config{Timeout: time.Second, OpenFor: time.Millisecond})
+	s := open(t, srv, Config{OpenFor: time.Millisecond})
 	over := mustTake(t, s, spend("over", daily("a", 100, 10)))
 	under := mustTake(t, s, spend("under", daily("a", 100, 10)))
 	twice := mustTake(t, s, spend("twice", daily("a", 100, 10)))
@@ -109,7 +109,7 @@ func TestCloseSettlesWhatWaits(t *testing.T) {
 func TestCloseSaysWhatIsLost(t *testing.T) {
 	t.Parallel()
 	srv := start(t)
-	s := open(t, srv, Config{Timeout: 100 * time.Millisecond})
+	s := open(t, srv, Config{})
 	v := mustTake(t, s, spend("1", daily("a", 100, 10)))
 	for range 4 {
 		mustTake(t, s, call(bucket("b", 1000, time.Hour)))

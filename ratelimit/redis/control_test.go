@@ -53,7 +53,7 @@ func TestReplicasHoldOneRateTogetherAndTheirShareDuringOutage(t *testing.T) {
 	srv := start(t)
 	var replicas []func() error
 	for range 2 {
-		s := open(t, srv, Config{Timeout: 500 * time.Millisecond, OpenFor: time.Hour})
+		s := open(t, srv, Config{OpenFor: time.Hour})
 		replicas = append(replicas, guarded(t, ratelimit.Shared(s),
 			ratelimit.PerTool(8, 1000*time.Hour).OnOutage(ratelimit.LocalShare(2)), ratelimit.WithoutPrincipalRate(), ratelimit.WithoutBreaker()))
 	}
@@ -86,7 +86,7 @@ func TestReplicasHoldOneBudgetTogetherAndRefuseDuringOutage(t *testing.T) {
 	srv := start(t)
 	var replicas []func() error
 	for range 2 {
-		s := open(t, srv, Config{Timeout: time.Second, OpenFor: time.Millisecond})
+		s := open(t, srv, Config{OpenFor: time.Millisecond})
 		replicas = append(replicas, guarded(t, ratelimit.Shared(s), ratelimit.Budget("$0.10/day"),
 			ratelimit.Price("search", "$0.03"), ratelimit.WithoutPrincipalRate(), ratelimit.WithoutBreaker()))
 	}

@@ -48,7 +48,7 @@ func TestFlushedScriptsAreSentAgain(t *testing.T) {
 func TestRestartWithoutFileForgetsAndWhatRunsIsBookedAnew(t *testing.T) {
 	t.Parallel()
 	srv := start(t)
-	s := open(t, srv, Config{Timeout: time.Second, OpenFor: time.Millisecond})
+	s := open(t, srv, Config{OpenFor: time.Millisecond})
 	b := bucket("b", 1, time.Hour)
 	held := mustTake(t, s, &ratelimit.Request{
 		ID: "running", Lease: time.Hour, Buckets: []ratelimit.Bucket{b},
@@ -72,7 +72,7 @@ func TestRestartWithoutFileForgetsAndWhatRunsIsBookedAnew(t *testing.T) {
 func TestRestartWithFileForgetsNothing(t *testing.T) {
 	t.Parallel()
 	srv := start(t, "--appendonly", "yes", "--appendfsync", "always")
-	s := open(t, srv, Config{Timeout: time.Second, OpenFor: time.Millisecond})
+	s := open(t, srv, Config{OpenFor: time.Millisecond})
 	b := bucket("b", 3, time.Hour)
 	for range 3 {
 		mustTake(t, s, call(b))
@@ -151,7 +151,7 @@ func TestUnusableKeyRefusesOnlyThoseWhoNeedIt(t *testing.T) {
 func TestCallersWhoGiveUpAreNoFailuresOfRedis(t *testing.T) {
 	t.Parallel()
 	srv := start(t)
-	s := open(t, srv, Config{Timeout: time.Second, OpenFor: time.Hour})
+	s := open(t, srv, Config{OpenFor: time.Hour})
 	srv.freeze()
 	for range 2 * failures {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)

@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if addr := os.Getenv(replicaOf); addr != "" {
-		if err := replica(addr, os.Stdout); err != nil {
+		if err := replica(addr, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

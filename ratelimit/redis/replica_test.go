@@ -26,11 +26,13 @@ const replicaOf = "MCPSEC_TEST_REPLICA_OF"
 const (
 	sharedLimit = 40_000
 	worstCase   = 20 // what a call reserves
+	ahead       = 8  // calls of a replica that the test has not heard of yet
 )
 
 // replica prints what it has really spent, after it was allowed to and before it
-// settles.
-func replica(addr string, out io.Writer) error {
+// settles. For each line that was read it gets a byte: a test that is held up must not
+// come too late to kill it.
+func replica(addr string, in io.Reader, out io.Writer) error {
 	client := goredis.NewClient(&goredis.Options{Addr: addr, ContextTimeoutEnabled: true})
 	defer client.Close()
 	s, err := New(client, Config{})
@@ -39,7 +41,12 @@ func replica(addr string, out io.Writer) error {
 	}
 	s.link.budget = patience
 	defer s.Close()
-	for {
+	for n := 0; ; n++ {
+		if n >= ahead {
+			if _, err := io.ReadFull(in, make([]byte, 1)); err != nil {
+				return err
+			}
+		}
 		id := strconv.FormatUint(rand.Uint64(), 36)
 		v, err := s.Take(context.Background(), spend(id, daily("shared", sharedLimit, worstCase)))
 		if err != nil {
@@ -73,7 +80,8 @@ func (s *spender) watch(addr string, calls int) {
 	cmd.Env = append(os.Environ(), replicaOf+"="+addr)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
-	if err == nil {
+	in, noInput := cmd.StdinPipe()
+	if err = errors.Join(err, noInput); err == nil {
 		err = cmd.Start()
 	}
 	if err != nil {
@@ -88,6 +96,7 @@ func (s *spender) watch(addr string, calls int) {
 		if calls == 0 {
 			_ = cmd.Process.Kill()
 		}
+		_, _ = in.Write([]byte{1}) // it may have ended
 		if line == "refused\n" {
 			s.refused = true
 			continue

@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,10 +12,12 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/mcpsec/mcpsec-go/internal/test/oracle"
 )
 
 // patience bounds how long a test waits for a server to do what it was told.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // A server is a real redis-server of this test's own.
 type server struct {
@@ -42,12 +43,7 @@ func start(tb testing.TB, args ...string) *server {
 
 func freeAddr(tb testing.TB) string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return "127.0.0.1:" + oracle.Port(tb)
 }
 
 func portOf(addr string) string {
@@ -93,6 +89,12 @@ func (s *server) run() {
 		<-done
 	})
 	eventually(s.tb, "redis-server answers", func() bool {
+		select {
+		case <-done: // and whoever answers is another
+			text, _ := os.ReadFile(log.Name())
+			s.tb.Fatalf("redis-server has ended: %s", text)
+		default:
+		}
 		err := s.ask("PING")
 		return err == nil || strings.Contains(err.Error(), "NOAUTH")
 	})

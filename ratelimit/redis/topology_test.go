@@ -35,7 +35,7 @@ func use(tb testing.TB, s *Store) {
 func TestClusterDecidesInOneSlotAndFollowsItWhenItMoves(t *testing.T) {
 	t.Parallel()
 	nodes, client := cluster(t)
-	s := on(t, client, Config{Timeout: time.Second, OpenFor: 10 * time.Millisecond})
+	s := on(t, client, Config{OpenFor: 10 * time.Millisecond})
 	if err := s.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestClusterDecidesInOneSlotAndFollowsItWhenItMoves(t *testing.T) {
 func TestFailoverBySentinelRefusesMeanwhileAndForgetsNothing(t *testing.T) {
 	t.Parallel()
 	master, replica, client := watched(t)
-	s := on(t, client, Config{Timeout: time.Second, OpenFor: 10 * time.Millisecond})
+	s := on(t, client, Config{OpenFor: 10 * time.Millisecond})
 	use(t, s)
 	held := soon(t, s, both("held"))
 	if n := master.must("WAIT", 1, 5000); n != int64(1) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpsec/mcpsec-go/internal/test/httpx"
 	"github.com/mcpsec/mcpsec-go/transport/https/internal/stream"
 )
 
@@ -173,7 +174,7 @@ func (w *doorway) Close() error {
 // call is over.
 func TestShutdownLetsAnswersLeave(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, nil)
+	r := newRig(t, func(c *Config) { c.Limits.Drain = httpx.Patience })
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +220,7 @@ func TestShutdownLetsAnswersLeave(t *testing.T) {
 	case err := <-answers:
 		t.Errorf("the answer was cut off: %v", err)
 		d.open()
-	case <-time.After(lastWords / 10):
+	case <-time.After(50 * time.Millisecond):
 		d.open()
 		if err := <-answers; err != nil {
 			t.Errorf("the answer was cut off: %v", err)

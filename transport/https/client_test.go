@@ -607,12 +607,12 @@ func TestClientFollowsChanges(t *testing.T) {
 	own.mu.Lock()
 	own.cert = root.Issue(t, "spiffe://example.org/two")
 	own.mu.Unlock()
-	own.push()
+	own.push(t)
 	ask()
 	for name, change := range map[string]func(){
-		"the server is revoked":    func() { err := errors.New("revoked"); server.refuse(err); server.push() },
-		"the authority is removed": func() { cas.pool.Store(testpki.New(t, "root").Pool()); cas.push() },
-		"nobody is trusted":        func() { cas.pool.Store(nil); cas.push() },
+		"the server is revoked":    func() { err := errors.New("revoked"); server.refuse(err); server.push(t) },
+		"the authority is removed": func() { cas.pool.Store(testpki.New(t, "root").Pool()); cas.push(t) },
+		"nobody is trusted":        func() { cas.pool.Store(nil); cas.push(t) },
 	} {
 		cas.pool.Store(root.Pool())
 		server.err.Store(nil)

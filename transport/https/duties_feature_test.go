@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -119,10 +120,21 @@ var featureDuties = []duty{
 			Tools:  func(g *mcpsec.Guard, s *mcp.Server) { site.AddTool(t, g, s, &mcp.Tool{Name: "park"}, o.park) },
 			Change: func(c *https.Config) { c.Limits.Call = 200 * time.Millisecond },
 		})
-		a := o.Peer(t, "alice").Open(t).CallTool(t, "park", map[string]any{"text": "late"})
-		await(t, o.parking("late").cancelled, "the end of the call")
-		if strings.Contains(string(a.Body), `"text":"late"`) {
-			t.Errorf("%s", a.Body)
+		p := o.Peer(t, "alice").As("alice")
+		for n := 0; ; n++ {
+			name := "late-" + strconv.Itoa(n)
+			a := p.CallTool(t, "park", map[string]any{"text": name})
+			if strings.Contains(string(a.Body), `"text":"late`) {
+				t.Errorf("%s", a.Body)
+			}
+			select {
+			case <-o.parking(name).begun:
+				await(t, o.parking(name).cancelled, "the end of the call")
+				return
+			case <-t.Context().Done():
+				return
+			default: // on a busy machine its time was over before it began
+			}
 		}
 	}},
 	{number: 68, name: "request states are sealed", test: "mcpsec.TestEdgeForgedApproval"},

@@ -92,9 +92,9 @@ var lateEdges = []edge{
 		if _, err := site.OpenSSE(t, s.Peer(t, "alice"), s.URL); err != nil {
 			t.Fatal(err)
 		}
-		since := time.Now()
+		since := httpx.NewStopwatch(t)
 		s.Stop(t)
-		return time.Since(since) > 15*time.Second
+		return since.Lived() > 15*time.Second
 	}},
 	{number: 40, name: "sessions stay for ever", bare: func(v visit) bool {
 		t := v.T

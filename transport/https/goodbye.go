@@ -28,7 +28,7 @@ func (p *response) End(cause stream.Cause) {
 		p.mu.Lock() // what is being written comes first; Kill ends it if it takes long
 		defer p.mu.Unlock()
 		if p.events && !p.ended.Load() {
-			_ = p.send([]byte(goodbye), grace) // it ends in any case
+			_ = p.send([]byte(goodbye), p.server.patience.goodbye) // it ends in any case
 		}
 		p.ended.Store(true)
 		p.cancel()

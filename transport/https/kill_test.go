@@ -45,7 +45,9 @@ func eachStream(t *testing.T, change func(*Config), test func(r *rig, open func(
 	for name, open := range streamsOf {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, change)
+			clock := newClock()
+			r := newRigAt(t, clock.now, change)
+			r.clock = clock
 			test(r, func(token string) *http.Response {
 				res := open(r, token)
 				if res.StatusCode != http.StatusOK {
@@ -102,9 +104,9 @@ func TestRevokedTokenEndsStreams(t *testing.T) {
 		t := r.T
 		res := open("alice/stolen")
 		r.tokens.revoke("alice/stolen")
-		began := time.Now()
+		began := httpx.NewStopwatch(t)
 		ended(t, res.Body)
-		if took := time.Since(began); took > 5*time.Second {
+		if took := began.Lived(); took > 5*time.Second {
 			t.Errorf("it took %v", took)
 		}
 	})
@@ -115,12 +117,16 @@ func TestExpiredTokenEndsStreams(t *testing.T) {
 	t.Parallel()
 	eachStream(t, func(c *Config) { c.Limits.Warn = time.Hour }, func(r *rig, open func(string) *http.Response) {
 		t := r.T
-		r.tokens.mu.Lock()
-		r.tokens.expires["alice/short"] = time.Now().Add(2 * time.Second)
-		r.tokens.mu.Unlock()
-		text := ended(t, open("alice/short").Body)
-		if !strings.Contains(text, ": credentials expire at ") || !strings.Contains(text, ": this stream ends: expired") {
-			t.Errorf("the stream held %q", text)
+		r.tokens.expire("alice/short", r.server.now().Add(2*time.Minute))
+		in := lines(t, open("alice/short").Body)
+		if line, ok := awaitLine(t, in, ": credentials expire at "); !ok {
+			t.Errorf("the stream ended with %q", line)
+		}
+		r.clock.add(2 * time.Minute)
+		if line, ok := awaitLine(t, in, ": this stream ends: expired"); !ok {
+			t.Errorf("the stream ended with %q", line)
+		}
+		for range in {
 		}
 	})
 }
@@ -129,14 +135,13 @@ func TestFreshTokenKeepsStreams(t *testing.T) {
 	t.Parallel()
 	eachStream(t, nil, func(r *rig, open func(string) *http.Response) {
 		t := r.T
-		soon := time.Now().Add(1500 * time.Millisecond)
-		r.tokens.mu.Lock()
-		r.tokens.expires["alice/old"] = soon
-		r.tokens.mu.Unlock()
+		r.tokens.expire("alice/old", r.server.now().Add(time.Minute))
+		r.tokens.expire("alice/new", r.server.now().Add(time.Hour))
 		res := open("alice/old")
 		in := lines(t, res.Body)
 		look(t, r.peer("alice/new").As("x").CallTool(t, "look", map[string]any{}))
-		until(t, "the time of the old token", func() bool { return time.Now().After(soon.Add(1200 * time.Millisecond)) })
+		r.clock.add(2 * time.Minute) // and not so long that the session is idle
+		r.server.streams.Sweep()
 		if n := r.server.streams.Count(stream.Stream); n != 1 {
 			t.Errorf("%d streams are open", n)
 		}
@@ -188,11 +193,12 @@ func TestDisconnect(t *testing.T) {
 	ctx = <-r.parked
 	leave()
 	look(t, r.peer("alice").As("x").CallTool(t, "look", map[string]any{}))
+	until(t, "the end of all calls but one", func() bool { return r.server.streams.Count(stream.Call) <= 1 })
 	if ctx.Err() != nil {
 		t.Error("an earlier revision: the call was cancelled")
 	}
-	if n := r.server.streams.Count(stream.Call); n != 1 {
-		t.Errorf("%d calls are counted, though one is under way", n)
+	if r.server.streams.Count(stream.Call) == 0 {
+		t.Error("no call is counted, though one is under way")
 	}
 	close(r.free)
 	until(t, "the call's end", func() bool { return r.server.streams.Count(stream.Call) == 0 })
@@ -209,17 +215,34 @@ func failed(a *httpx.Answer, reason string) bool {
 // leaves it without, and an empty 200 says nothing.
 func TestCallDeadline(t *testing.T) {
 	t.Parallel()
+	const initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}`
 	for name, beat := range map[string]time.Duration{"nothing sent": 0, "comments sent": time.Second} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, func(c *Config) { c.Limits.Call, c.Limits.KeepAlive = 50*time.Millisecond+3*beat, beat })
-			for _, p := range []*httpx.Peer{r.peer("alice").As("x"), r.peer("alice").Open(t)} {
-				a := p.CallTool(t, "park", map[string]any{})
-				if !failed(a, "took longer") {
-					t.Errorf("answered %d %q", a.Status, a.Body)
-				}
-				ctx := <-r.parked
-				if ctx.Err() == nil {
+			session := r.peer("alice")
+			until(t, "a session, which opens in time", func() bool { // on a busy machine one may not
+				a := r.peer("alice").Post(t, initialize)
+				session = r.peer("alice").With("Mcp-Session-Id", a.Header.Get("Mcp-Session-Id"), "Mcp-Protocol-Version", httpx.Sessions)
+				return a.Status == http.StatusOK && a.Result(nil) == nil && session.Post(t, `{"jsonrpc":"2.0","method":"notifications/initialized"}`).Status == http.StatusAccepted
+			})
+			for _, p := range []*httpx.Peer{r.peer("alice").As("x"), session} {
+				var over <-chan struct{}
+				until(t, "a call that begins in time", func() bool {
+					a := p.CallTool(t, "park", map[string]any{})
+					if !failed(a, "took longer") {
+						t.Errorf("answered %d %q", a.Status, a.Body)
+					}
+					select {
+					case ctx := <-r.parked:
+						over = ctx.Done()
+					default:
+					}
+					return over != nil
+				})
+				select {
+				case <-over:
+				case <-time.After(httpx.Patience):
 					t.Error("the handler runs on")
 				}
 			}
@@ -240,7 +263,7 @@ func TestShutdownEnds(t *testing.T) {
 		if got := ready(); got != http.StatusOK {
 			t.Errorf("ready: %d", got)
 		}
-		began := time.Now()
+		began := httpx.NewStopwatch(t)
 		r.end()
 		if text := ended(t, res.Body); !strings.Contains(text, "retry: 1000\n: this stream ends: shutdown") {
 			t.Errorf("the stream held %q", text)
@@ -250,7 +273,7 @@ func TestShutdownEnds(t *testing.T) {
 		if !errors.Is(err, ErrCutOff) {
 			t.Errorf("a call was cut off, and Serve returned %v", err)
 		}
-		if took := time.Since(began); took > 10*time.Second {
+		if took := began.Lived(); took > 10*time.Second {
 			t.Errorf("it took %v", took)
 		}
 		if !r.open0() {
@@ -322,7 +345,8 @@ func TestSlowReader(t *testing.T) {
 	for _, proto := range []string{"http/1.1", "h2"} {
 		t.Run(proto, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, func(c *Config) { c.Limits.Write = 300 * time.Millisecond })
+			// No shorter: it bounds the other reader too, and the machine may be busy.
+			r := newRig(t, func(c *Config) { c.Limits.Write = 8 * time.Second })
 			if proto == "http/1.1" {
 				r.client.Transport.(*http.Transport).TLSClientConfig.NextProtos = []string{proto}
 				r.client.Transport.(*http.Transport).ForceAttemptHTTP2 = false
@@ -344,8 +368,10 @@ func TestSlowReader(t *testing.T) {
 
 func TestIdleSessionEnds(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, func(c *Config) { c.Limits.Idle = time.Second })
+	clock := newClock()
+	r := newRigAt(t, clock.now, func(c *Config) { c.Limits.Idle = time.Minute })
 	p := r.peer("alice").Open(t)
+	clock.add(time.Minute)
 	until(t, "the session's end", r.open0)
 	if a := p.CallTool(t, "look", nil); a.Status != http.StatusNotFound {
 		t.Errorf("answered %d %s", a.Status, a.Body)
@@ -390,9 +416,9 @@ func TestCertificateNoLongerAccepted(t *testing.T) {
 				t.Fatal(res.Status)
 			}
 			judge.refuse()
-			began := time.Now()
+			began := httpx.NewStopwatch(t)
 			ended(t, res.Body)
-			if took := time.Since(began); took > 5*time.Second {
+			if took := began.Lived(); took > 5*time.Second {
 				t.Errorf("it took %v", took)
 			}
 			p := r.peer("")

@@ -44,6 +44,7 @@ type rig struct {
 	end    context.CancelFunc
 
 	client *http.Client
+	clock  *clock // the server's, where a test has one
 }
 
 // tokens knows tokens by heart: "subject" or "subject/anything".
@@ -114,6 +115,12 @@ func (k *tokens) revoke(token string) {
 	k.gone[token] = true
 }
 
+func (k *tokens) expire(token string, at time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.expires[token] = at
+}
+
 var errRevoked = errors.New("revoked")
 
 type lookArgs struct {
@@ -124,6 +131,12 @@ type lookArgs struct {
 var implementation = &mcp.Implementation{Name: "rig", Version: "1"}
 
 func newRig(t *testing.T, change func(*Config)) *rig {
+	t.Helper()
+	return newRigAt(t, time.Now, change)
+}
+
+// newRigAt is newRig with a clock of the server's.
+func newRigAt(t *testing.T, now func() time.Time, change func(*Config)) *rig {
 	t.Helper()
 	dev, err := pki.Development(filepath.Join(t.TempDir(), "dev"))
 	if err != nil {
@@ -192,6 +205,9 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	if r.server, err = New(c); err != nil {
 		t.Fatal(err)
 	}
+	r.server.now = now
+	const long = httpx.Patience / 5 // the machine may be busy
+	r.server.patience = patience{goodbye: long, words: long, wait: long}
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -344,6 +360,18 @@ func until(t *testing.T, what string, done func() bool) {
 		}
 	}
 }
+
+// A clock stands still until it is told otherwise.
+type clock struct{ at atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.at.Store(time.Now().UnixNano())
+	return c
+}
+
+func (c *clock) now() time.Time      { return time.Unix(0, c.at.Load()) }
+func (c *clock) add(d time.Duration) { c.at.Add(int64(d)) }
 
 func (r *rig) open0() bool {
 	n := r.server.streams

@@ -14,14 +14,16 @@ import (
 	"github.com/mcpsec/mcpsec-go/transport/https/internal/stream"
 )
 
-const (
-	// readHeader bounds a TLS handshake and the header of a request.
-	readHeader = 5 * time.Second
-	// lastWords is for answers that are written to leave.
-	lastWords = time.Second / 2
-	// lastWait is for what was cancelled to return at the end of a shutdown.
-	lastWait = 2 * time.Second
-)
+// readHeader bounds a TLS handshake and the header of a request.
+const readHeader = 5 * time.Second
+
+// A patience is how long an end waits, at most, for what takes no time on a machine that is
+// not held up.
+type patience struct {
+	goodbye time.Duration // of a stream to be sent
+	words   time.Duration // for answers that are written to leave
+	wait    time.Duration // for what was cancelled to return
+}
 
 // ErrCutOff is returned by [Server.Shutdown] and [Server.Serve] if something did not end
 // in time: calls were cut off, or a handler still runs that does not heed its context.
@@ -133,13 +135,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.streams.Close(stream.Session)
 	s.streams.Kill()
-	flushed(closing, all)
+	s.flushed(closing, all)
 	for _, n := range all {
 		_ = n.Close() // which has nothing to say that Serve does not
 	}
 	closed()
 	s.stop()
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWait)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.patience.wait)
 	defer cancel()
 	if !s.gone(last) {
 		cut = true
@@ -179,8 +181,8 @@ func (s *Server) listeners() []*serving {
 
 // flushed waits until the last answers have left: a call is over when its handler returns, and
 // net/http sends the end of the answer after that.
-func flushed(ctx context.Context, all []*serving) {
-	ctx, cancel := context.WithTimeout(ctx, lastWords)
+func (s *Server) flushed(ctx context.Context, all []*serving) {
+	ctx, cancel := context.WithTimeout(ctx, s.patience.words)
 	defer cancel()
 	for _, n := range all {
 		_ = n.Shutdown(ctx) // it waits for connections to have nothing to do, and closes them
@@ -198,7 +200,7 @@ func (s *Server) drain(ctx context.Context) bool {
 // farewell ends what did not end in time, and lets streams say so, also those that still
 // waited for a call.
 func (s *Server) farewell(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, lastWords)
+	ctx, cancel := context.WithTimeout(ctx, s.patience.words)
 	defer cancel()
 	s.streams.End(func(mcpsec.Principal) bool { return true }, stream.Shutdown)
 	poll(ctx, func() bool { return s.none(stream.Call, stream.Stream) })

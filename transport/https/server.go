@@ -46,6 +46,7 @@ type Server struct {
 	wake     chan struct{}
 	ctx      context.Context //nolint:containedctx // of what runs in the background until Shutdown
 	stop     context.CancelFunc
+	patience patience      // of its end
 	busy     chan struct{} // bounds the tasks of later
 
 	mu      sync.Mutex
@@ -58,7 +59,8 @@ type Server struct {
 func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c, limits: c.Limits.withDefaults(), log: c.Log, now: time.Now,
-		wake: make(chan struct{}, 1), busy: make(chan struct{}, maxTasks), servers: make(map[*serving]struct{}),
+		patience: patience{goodbye: grace, words: time.Second / 2, wait: 2 * time.Second},
+		wake:     make(chan struct{}, 1), busy: make(chan struct{}, maxTasks), servers: make(map[*serving]struct{}),
 		dropped: tally{what: "connections beyond Limits.Conns or Limits.ConnsPer were reset"},
 		astray:  tally{what: "requests for unknown paths or with methods that are not served were refused"},
 	}

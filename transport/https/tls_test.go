@@ -42,7 +42,14 @@ func (p *pushed) watch(ctx context.Context, changed func()) error {
 	return endOf(ctx)
 }
 
-func (p *pushed) push() {
+// push waits for the first watcher, which may be on its way.
+func (p *pushed) push(t *testing.T) {
+	t.Helper()
+	until(t, "a watch", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.watchers) > 0
+	})
 	p.mu.Lock()
 	watchers := p.watchers
 	p.mu.Unlock()
@@ -175,7 +182,7 @@ func TestHandshakes(t *testing.T) {
 		"certificate of a namesake of the authority": {cert: other.Issue(t, agent), want: "certificate"},
 		"signed by a leaf":                           {cert: (&testpki.Authority{Cert: good.Leaf, Key: good.PrivateKey.(crypto.Signer), Above: good.Certificate}).Issue(t, agent), want: "certificate"},
 		"expired":                                    {cert: edit(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }), want: "expired"},
-		"not valid yet":                              {cert: edit(func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) }), want: "expired or is not yet valid"},
+		"not valid yet":                              {cert: edit(func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour / 2) }), want: "expired or is not yet valid"},
 		"for servers only":                           {cert: edit(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }), want: "usage"},
 		"for no usage":                               {cert: edit(func(c *x509.Certificate) { c.ExtKeyUsage = nil }), want: "lacks clientAuth"},
 		"for any usage":                              {cert: edit(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} }), want: "lacks clientAuth"},

@@ -16,18 +16,20 @@ import (
 var call = strings.Replace(discover, `"method":"server/discover","params":{`,
 	`"method":"tools/call","params":{"name":"test_simple_text","arguments":{},`, 1)
 
-// rate has four normal clients call for d, and returns the calls in a second and how many
-// failed.
-func (s *site) rate(tb testing.TB, d time.Duration) (perSecond float64, failed int64) {
+// load has four normal clients call for d, and for longer if fewer calls than least were
+// answered by then, but not without end. It returns how many were answered, how many failed,
+// and how long that took.
+func (s *site) load(tb testing.TB, d time.Duration, least int64) (answered, failed int64, took time.Duration) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), d)
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
 	defer cancel()
+	began := time.Now()
 	var good, bad atomic.Int64
 	var all sync.WaitGroup
 	for range 4 {
 		client := s.client(tb)
 		all.Go(func() {
-			for ctx.Err() == nil {
+			for ctx.Err() == nil && (time.Since(began) < d || good.Load() < least) {
 				switch ok := s.call(ctx, client); {
 				case ok:
 					good.Add(1)
@@ -38,7 +40,7 @@ func (s *site) rate(tb testing.TB, d time.Duration) (perSecond float64, failed i
 		})
 	}
 	all.Wait()
-	return float64(good.Load()) / d.Seconds(), bad.Load()
+	return good.Load(), bad.Load(), time.Since(began)
 }
 
 func (s *site) call(ctx context.Context, client *http.Client) bool {

@@ -40,6 +40,8 @@ type Issuer struct {
 	Roots *x509.CertPool
 	// TLS is its certificate.
 	TLS tls.Certificate
+	// Now is what its tokens are dated by; nil is the time.
+	Now func() time.Time
 
 	mu      sync.Mutex
 	keys    []*Key // published, newest last
@@ -98,16 +100,30 @@ func (i *Issuer) Key() *Key {
 }
 
 // Claims returns those of a good access token for an audience: RFC 9068, good for five
-// minutes. The pairs of others replace or add claims; nil removes one.
+// minutes. The pairs of others replace or add claims; nil removes one, and a time.Duration is
+// that long from now, which a table that is made before its tests run cannot know.
 func (i *Issuer) Claims(audience string, others map[string]any) map[string]any {
-	now := time.Now().Unix()
+	now := time.Now()
+	if i.Now != nil {
+		now = i.Now()
+	}
 	claims := map[string]any{
 		"iss": i.URL, "aud": audience, "sub": "alice", "client_id": "app", "scope": "read",
-		"iat": now, "exp": now + 300, "jti": unique(),
+		"iat": now.Unix(), "exp": now.Unix() + 300, "jti": unique(),
 	}
-	maps.Copy(claims, others)
-	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
+	change(claims, others, now)
 	return claims
+}
+
+// change replaces, adds and removes members.
+func change(claims, by map[string]any, now time.Time) {
+	maps.Copy(claims, by)
+	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
+	for name, v := range claims {
+		if d, ok := v.(time.Duration); ok {
+			claims[name] = now.Add(d).Unix()
+		}
+	}
 }
 
 // Token returns a good access token, signed with the newest key; see [Issuer.Claims].

@@ -3,7 +3,6 @@ package issuer
 import (
 	"crypto/sha256"
 	"encoding/json"
-	"maps"
 	"testing"
 	"time"
 )
@@ -17,15 +16,15 @@ func (k *Key) Thumbprint(tb testing.TB) string {
 }
 
 // Proof returns a good proof of possession of the key (RFC 9449) for one request with a
-// token. The members of claims replace or add some; nil removes one.
+// token. The members of claims replace or add some, as those of [Issuer.Claims] do.
 func (k *Key) Proof(tb testing.TB, method, url, token string, claims map[string]any) string {
 	tb.Helper()
 	sum := sha256.Sum256([]byte(token))
+	now := time.Now()
 	all := map[string]any{
-		"jti": unique(), "htm": method, "htu": url, "iat": time.Now().Unix(), "ath": b64(sum[:]),
+		"jti": unique(), "htm": method, "htu": url, "iat": now.Unix(), "ath": b64(sum[:]),
 	}
-	maps.Copy(all, claims)
-	maps.DeleteFunc(all, func(_ string, v any) bool { return v == nil })
+	change(all, claims, now)
 	return k.Sign(tb, map[string]any{"typ": "dpop+jwt", "kid": nil, "jwk": k.Bare()}, all)
 }
 

@@ -12,8 +12,8 @@ import (
 // from there at once; and those of one process apart from those of the next ones.
 const (
 	firstPort = 10_000
-	perTest   = 32 // processes of consecutive numbers run at a time
-	blocks    = 600
+	perTest   = 96
+	blocks    = 200 // processes of consecutive numbers run at a time
 )
 
 var ports atomic.Uint32

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -31,16 +30,6 @@ type pebble struct {
 	api                   *testpki.Authority
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // startPebble starts one that validates names at a port.
 func startPebble(t *testing.T, port int, life time.Duration) *pebble {
 	t.Helper()
@@ -48,11 +37,11 @@ func startPebble(t *testing.T, port int, life time.Duration) *pebble {
 	dir := t.TempDir()
 	p := &pebble{api: testpki.New(t, "api")}
 	cert, key := testpki.WritePair(t, dir, p.api.Issue(t, "127.0.0.1"))
-	listen, management := fmt.Sprintf("127.0.0.1:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	listen, management := "127.0.0.1:"+oracle.Port(t), "127.0.0.1:"+oracle.Port(t)
 	p.directory, p.management = "https://"+listen+"/dir", "https://"+management
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": listen, "managementListenAddress": management, "certificate": cert, "privateKey": key,
-		"httpPort": freePort(t), "tlsPort": port,
+		"httpPort": port, "tlsPort": port,
 		"profiles": map[string]any{"default": map[string]any{"description": "test", "validityPeriod": int(life.Seconds())}},
 	}})
 	if err != nil {
@@ -219,7 +208,7 @@ func TestCertificateFromAnAuthority(t *testing.T) {
 // An authority that is away is told of once, and asked again.
 func TestAuthorityIsAway(t *testing.T) {
 	t.Parallel()
-	s, err := New(Config{Domains: []string{"localhost"}, Folder: filepath.Join(t.TempDir(), "a"), Agreed: true, Directory: fmt.Sprintf("https://127.0.0.1:%d/dir", freePort(t))})
+	s, err := New(Config{Domains: []string{"localhost"}, Folder: filepath.Join(t.TempDir(), "a"), Agreed: true, Directory: "https://127.0.0.1:" + oracle.Port(t) + "/dir"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -245,13 +245,13 @@ var attacks = []struct {
 	{"exp zero", with(claimset{"exp": 0}), "wrong type"},
 	{"exp a text", with(claimset{"exp": "99999999999"}), "wrong type"},
 	{"exp beyond numbers", with(claimset{"exp": issuer.Raw("1e400")}), "wrong type"},
-	{"exp in milliseconds", with(claimset{"exp": time.Now().Add(time.Minute).UnixMilli()}), "wrong type"},
+	{"exp in milliseconds", with(claimset{"exp": time.Now().UnixMilli()}), "wrong type"},
 	{"exp negative", with(claimset{"exp": -1}), "wrong type"},
 	{"no iat", with(claimset{"iat": nil}), "no iat"},
-	{"iat in the future", with(claimset{"iat": time.Now().Add(time.Minute).Unix(), "exp": time.Now().Add(2 * time.Minute).Unix()}), "from the future"},
-	{"exp before iat", with(claimset{"exp": time.Now().Add(-time.Minute).Unix()}), "before iat"},
-	{"nbf in the future", with(claimset{"nbf": time.Now().Add(time.Minute).Unix()}), "not good yet"},
-	{"lives for a day", with(claimset{"exp": time.Now().Add(24 * time.Hour).Unix()}), "lives longer"},
+	{"iat in the future", with(claimset{"iat": time.Minute, "exp": 2 * time.Minute}), "from the future"},
+	{"exp before iat", with(claimset{"exp": -time.Minute}), "before iat"},
+	{"nbf in the future", with(claimset{"nbf": time.Minute}), "not good yet"},
+	{"lives for a day", with(claimset{"exp": 24 * time.Hour}), "lives longer"},
 }
 
 func text(s string) func(testing.TB, *issuer.Issuer) string {

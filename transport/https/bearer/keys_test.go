@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpsec/mcpsec-go/internal/test/httpx"
 	"github.com/mcpsec/mcpsec-go/internal/test/issuer"
 )
 
@@ -111,10 +112,10 @@ func TestHangingIssuerHoldsNobodyForLong(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	req := request(t, "Bearer", r.issuer.Token(t, endpoint, nil))
-	began := time.Now()
+	began := httpx.NewStopwatch(t)
 	_, err := r.Authenticate(req, nil)
 	refusal(t, err, http.StatusServiceUnavailable, "", textUnavailable)
-	if took := time.Since(began); took > 20*time.Second {
+	if took := began.Lived(); took > 20*time.Second {
 		t.Errorf("held for %v", took)
 	}
 	_, err = r.Authenticate(req.WithContext(ctx), nil)

@@ -221,13 +221,13 @@ func TestRealProvider(t *testing.T) {
 	if err := p.RevokeToken(t.Context(), claims.ID, providerUser, ""); err != nil {
 		t.Fatal(err)
 	}
-	revoked := time.Now()
-	for id.Still() == nil && time.Since(revoked) < httpx.Patience {
+	revoked := httpx.NewStopwatch(t)
+	for id.Still() == nil && revoked.Lived() < httpx.Patience {
 		if _, err := r.try(t, token); err != nil {
 			break
 		}
 	}
-	if took := time.Since(revoked); took > 5*time.Second {
+	if took := revoked.Lived(); took > 5*time.Second {
 		t.Errorf("revoked at the provider, and out after %v", took)
 	}
 	r.refused(t, token, invalidToken, textRevoked)

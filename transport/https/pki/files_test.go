@@ -48,7 +48,7 @@ func TestPairIsRefused(t *testing.T) {
 	}{
 		"key of another certificate": {shown(testpki.Key(t), good.Certificate...), "private key does not match"},
 		"expired":                    {edit(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }), "valid from"},
-		"not valid yet":              {edit(func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) }), "valid from"},
+		"not valid yet":              {edit(func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour / 2) }), "valid from"},
 		"a common name only":         {edit(func(c *x509.Certificate) { c.DNSNames, c.Subject.CommonName = nil, "server.example" }), "subject alternative name"},
 		"an authority's own":         {edit(func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true }), "that of an authority"},
 		"for code signing":           {edit(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning} }), "neither serverAuth nor clientAuth"},

@@ -156,7 +156,7 @@ func TestRevocation(t *testing.T) {
 		"nextUpdate is over": {lists: [][]byte{list(root, func(l *x509.RevocationList) {
 			l.ThisUpdate, l.NextUpdate = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
 		})}, load: "fetch the current one"},
-		"thisUpdate is to come":    {lists: [][]byte{list(root, func(l *x509.RevocationList) { l.ThisUpdate = time.Now().Add(time.Minute) })}, load: "fetch the current one"},
+		"thisUpdate is to come":    {lists: [][]byte{list(root, func(l *x509.RevocationList) { l.ThisUpdate = time.Now().Add(time.Hour / 2) })}, load: "fetch the current one"},
 		"delta list":               {lists: [][]byte{list(root, extension(asn1.ObjectIdentifier{2, 5, 29, 27}, true))}, load: "delta"},
 		"list for a part":          {lists: [][]byte{list(root, extension(asn1.ObjectIdentifier{2, 5, 29, 28}, true))}, load: "partial"},
 		"unknown but not critical": {lists: [][]byte{list(root, extension(asn1.ObjectIdentifier{1, 2, 3}, false))}, chain: leafChain},
