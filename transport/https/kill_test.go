@@ -216,10 +216,10 @@ func failed(a *httpx.Answer, reason string) bool {
 func TestCallDeadline(t *testing.T) {
 	t.Parallel()
 	const initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}`
-	for name, beat := range map[string]time.Duration{"nothing sent": 0, "comments sent": time.Second} {
+	for name, beat := range map[string]time.Duration{"nothing sent": 0, "comments sent": sweepEvery / 10} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, func(c *Config) { c.Limits.Call, c.Limits.KeepAlive = 50*time.Millisecond+3*beat, beat })
+			r := newRig(t, func(c *Config) { c.Limits.Call, c.Limits.KeepAlive = 50*time.Millisecond+15*beat, beat })
 			session := r.peer("alice")
 			until(t, "a session, which opens in time", func() bool { // on a busy machine one may not
 				a := r.peer("alice").Post(t, initialize)

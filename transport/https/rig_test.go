@@ -218,6 +218,7 @@ func newRigAt(t *testing.T, now func() time.Time, change func(*Config)) *rig {
 	go func() { r.served <- r.server.Serve(ctx, l) }()
 	r.client = r.httpClient("")
 	t.Cleanup(func() {
+		r.client.CloseIdleConnections() // an end waits a second for those of HTTP/2
 		cancel()
 		select {
 		case <-r.served:
