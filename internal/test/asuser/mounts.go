@@ -6,6 +6,8 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -17,13 +19,16 @@ const mountsMarker = "MCPSEC_TEST_OWN_MOUNTS"
 // being cut off is seen, as on a host with systemd.
 func OwnMounts(t *testing.T) bool {
 	t.Helper()
-	if os.Getuid() != 0 {
-		return false
-	}
-	if os.Getenv(mountsMarker) != "" {
+	switch own := os.Getenv(mountsMarker) != ""; {
+	case own && os.Getuid() == 0:
 		if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_SHARED, ""); err != nil {
 			t.Fatal(err)
 		}
+		fallthrough
+	case own: // as an ordinary user by now
+		copied = mountinfo(t)
+		return false
+	case os.Getuid() != 0:
 		return false
 	}
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run", pattern(t.Name()), "-test.count=1", "-test.v") //nolint:gosec // the test's own binary
@@ -38,15 +43,25 @@ func OwnMounts(t *testing.T) bool {
 	return true
 }
 
-// Mounts are the mounts of this process, or nothing where others may mount as well.
-func Mounts(tb testing.TB) string {
+// copied are the mounts that a test found. Those of the host's that end meanwhile, because
+// their owner removes the place, end here too.
+var copied []string
+
+// Mounts are what was mounted here since [OwnMounts], or nothing where others may mount as
+// well.
+func Mounts(tb testing.TB) []string {
 	tb.Helper()
 	if os.Getenv(mountsMarker) == "" {
-		return ""
+		return nil
 	}
+	return slices.DeleteFunc(mountinfo(tb), func(line string) bool { return slices.Contains(copied, line) })
+}
+
+func mountinfo(tb testing.TB) []string {
+	tb.Helper()
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return string(text)
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 }

@@ -39,7 +39,7 @@ func TestStress(t *testing.T) { //nolint:paralleltest // changes GOMAXPROCS, cou
 				t.Skip("not root")
 			}
 			ended(t, stressed(t)) // what is opened once stays open
-			before, mounts := open(t), asuser.Mounts(t)
+			before := open(t)
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 			for _, procs := range []int{1, 2, 8} {
 				runtime.GOMAXPROCS(procs)
@@ -48,8 +48,8 @@ func TestStress(t *testing.T) { //nolint:paralleltest // changes GOMAXPROCS, cou
 			if after := open(t); !slices.Equal(before, after) {
 				t.Errorf("open before %v, after %v", before, after)
 			}
-			if after := asuser.Mounts(t); after != mounts {
-				t.Errorf("mounts before\n%s\nafter\n%s", mounts, after)
+			if left := asuser.Mounts(t); len(left) > 0 {
+				t.Errorf("mounts left: %q", left)
 			}
 			if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); !errors.Is(err, unix.ECHILD) {
 				t.Errorf("a child is left: %d, %v", pid, err)
