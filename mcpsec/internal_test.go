@@ -1,6 +1,7 @@
 package mcpsec
 
 import (
+	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 func TestIDsAreUUIDv7AndSortByTime(t *testing.T) {
@@ -240,5 +242,50 @@ func TestNamesOfEnumerations(t *testing.T) {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// A server whose templates change with every question is not remembered for ever by who
+// subscribes and never reads.
+func TestTemplatesThatAreGoneAreForgotten(t *testing.T) {
+	t.Parallel()
+	s := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, &mcp.ServerOptions{
+		SubscribeHandler:   func(context.Context, *mcp.SubscribeRequest) error { return nil },
+		UnsubscribeHandler: func(context.Context, *mcp.UnsubscribeRequest) error { return nil },
+	})
+	g, err := New(Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = g.Close() })
+	if err := g.Install(s); err != nil {
+		t.Fatal(err)
+	}
+	near, far := mcp.NewInMemoryTransports()
+	ss, err := s.Connect(t.Context(), g.Transport(far, Peer{}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ss.Wait() })
+	cs, err := mcp.NewClient(&mcp.Implementation{Name: "c", Version: "1"}, nil).
+		Connect(t.Context(), near, &mcp.ClientSessionOptions{ProtocolVersion: "2025-11-25"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cs.Close() })
+	for i := range 20 {
+		template := "x" + strconv.Itoa(i) + "://{id}"
+		s.AddResourceTemplate(&mcp.ResourceTemplate{URITemplate: template, Name: "x"}, func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+			return &mcp.ReadResourceResult{}, nil
+		})
+		if err := cs.Subscribe(t.Context(), &mcp.SubscribeParams{URI: "x" + strconv.Itoa(i) + "://1"}); err != nil {
+			t.Error(err)
+		}
+		s.RemoveResourceTemplates(template)
+	}
+	g.catalog.mu.Lock()
+	defer g.catalog.mu.Unlock()
+	if n := len(g.catalog.compiled); n > 1 {
+		t.Errorf("%d templates are remembered, of which none is left", n)
 	}
 }

@@ -92,5 +92,6 @@ func (f *flight) resources() everything {
 	if err != nil {
 		return everything{}
 	}
+	f.guard.catalog.learn(resources, templates)
 	return everything{Resources: resources, Templates: templates}
 }
