@@ -147,6 +147,11 @@ func (s *Server) badVersion(requested string) *refusal {
 	return f
 }
 
+// failure is the answer to a call that was taken and came to nothing.
+func failure(id any, reason string) ([]byte, error) {
+	return json.Marshal(answer{"2.0", id, &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: reason}})
+}
+
 // tooLarge returns what is sent in place of an event that is larger than Limits.Result: an
 // error under the same id. Nil if nobody waits for it.
 func (s *Server) tooLarge(b []byte) []byte {
@@ -170,8 +175,7 @@ func (s *Server) tooLarge(b []byte) []byte {
 			if err := head.Decode(&value); err != nil {
 				return nil
 			}
-			d := codeResult.Deny("the answer is larger than the server sends")
-			raw, err := json.Marshal(answer{"2.0", value, &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: d.Reason}})
+			raw, err := failure(value, "the answer is larger than the server sends")
 			if err != nil {
 				return nil
 			}

@@ -3,7 +3,6 @@ package https
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/mcpsec/mcpsec-go/mcpsec"
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 )
 
 var (
@@ -246,7 +244,7 @@ func (p *response) makeUp(m *mcpsec.Message, reason string) {
 	if !due {
 		return
 	}
-	out, err := json.Marshal(answer{"2.0", m.ID.Raw(), &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: reason}})
+	out, err := failure(m.ID.Raw(), reason)
 	if err != nil {
 		p.Kill()
 		return
